@@ -1,0 +1,1 @@
+//! Engine frames to typed KV-cache events.

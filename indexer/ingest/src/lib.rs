@@ -1,0 +1,1 @@
+//! From engine sockets to appended batches: order, replay, batching.

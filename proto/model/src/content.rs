@@ -1,0 +1,168 @@
+//! Profile `content`: keys from what a block holds.
+//!
+//! Two levels, so that the parts can travel alone:
+//!
+//! - the **local hash** of a block depends on its own tokens and extra keys and
+//!   on nothing before it, so an ingestor that knows no parent can compute it;
+//! - the **chain value** folds local hashes from the first block on, so the
+//!   replicated state, which knows parents, needs neither tokens nor texts.
+//!
+//! Without extra keys both equal the "local" and "rolling" block hashes of
+//! NVIDIA Dynamo's router and of Mooncake's indexer RFC (XXH3-64, seed 1337,
+//! little-endian token ids), so their queries by hash can be answered directly.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+use crate::{EngineHash, ExtraKey, TokenId};
+
+/// Seed of every XXH3-64 in the chain; Dynamo's and Mooncake's value.
+pub const SEED: u64 = 1337;
+
+/// Seed that keeps opaque blocks apart from blocks hashed by content.
+const OPAQUE_SEED: u64 = 0x6f70_6171_7565;
+
+/// Separates tokens from extra keys; no token id has this value.
+const EXTRAS_MARK: u32 = u32::MAX;
+
+/// Tokens hashed per step without touching the heap.
+const STEP: usize = 256;
+
+/// The hash of one block's own content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LocalHash(pub u64);
+
+impl LocalHash {
+    /// XXH3-64 (seed 1337) over the token ids, little-endian, followed (only if
+    /// there are extra keys) by `ff ff ff ff` and each extra key in order:
+    ///
+    /// - text: `01 | len LE (4) | bytes`
+    /// - item: `02 | len LE (4) | identifier | offset LE (8)`
+    /// - bytes: `03 | len LE (4) | bytes`
+    #[must_use]
+    pub fn of(tokens: &[TokenId], extras: &[ExtraKey]) -> Self {
+        if extras.is_empty() && tokens.len() <= STEP {
+            let mut bytes = [0_u8; STEP * 4];
+            return Self(xxh3_64_with_seed(write_tokens(tokens, &mut bytes), SEED));
+        }
+        let mut hasher = Xxh3::with_seed(SEED);
+        let mut bytes = [0_u8; STEP * 4];
+        for step in tokens.chunks(STEP) {
+            hasher.update(write_tokens(step, &mut bytes));
+        }
+        if !extras.is_empty() {
+            hasher.update(&EXTRAS_MARK.to_le_bytes());
+        }
+        for extra in extras {
+            update_extra(&mut hasher, extra);
+        }
+        Self(hasher.digest())
+    }
+}
+
+fn write_tokens<'a>(tokens: &[TokenId], bytes: &'a mut [u8; STEP * 4]) -> &'a [u8] {
+    for (slot, token) in bytes.chunks_exact_mut(4).zip(tokens) {
+        slot.copy_from_slice(&token.to_le_bytes());
+    }
+    &bytes[..tokens.len() * 4]
+}
+
+fn update_extra(hasher: &mut Xxh3, extra: &ExtraKey) {
+    let mut update = |tag: u8, bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        hasher.update(&[tag]);
+        hasher.update(&length.to_le_bytes());
+        hasher.update(bytes);
+    };
+    match extra {
+        ExtraKey::Text(text) => update(1, text.as_bytes()),
+        ExtraKey::Item { identifier, offset } => {
+            update(2, identifier.as_bytes());
+            hasher.update(&offset.to_le_bytes());
+        }
+        ExtraKey::Bytes(bytes) => update(3, bytes),
+    }
+}
+
+/// The local hash of a block whose extra keys the engine hashed but did not
+/// publish: only the engine's own hash tells it apart, so that is its content.
+#[must_use]
+pub fn opaque_local_hash(hash: EngineHash) -> LocalHash {
+    LocalHash(xxh3_64_with_seed(&hash.0.to_be_bytes(), OPAQUE_SEED))
+}
+
+/// Folds local hashes into chain values, first block first.
+///
+/// The first value is the first block's local hash; each further one is
+/// XXH3-64 (seed 1337) over `previous value LE | local hash LE`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContentChain {
+    parent: Option<u64>,
+}
+
+impl ContentChain {
+    /// A chain that starts with a prompt's first block.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { parent: None }
+    }
+
+    /// A chain that goes on after the block with chain value `parent`.
+    #[must_use]
+    pub fn after(parent: u64) -> Self {
+        Self { parent: Some(parent) }
+    }
+
+    /// Adds one block and returns its chain value.
+    #[must_use = "the value is the block's identity"]
+    pub fn push(&mut self, local: LocalHash) -> u64 {
+        let value = match self.parent {
+            None => local.0,
+            Some(parent) => {
+                let mut bytes = [0_u8; 16];
+                bytes[..8].copy_from_slice(&parent.to_le_bytes());
+                bytes[8..].copy_from_slice(&local.0.to_le_bytes());
+                xxh3_64_with_seed(&bytes, SEED)
+            }
+        };
+        self.parent = Some(value);
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_blocks_hash_like_short_ones() {
+        let tokens: Vec<u32> = (0..600).collect();
+        let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
+        assert_eq!(LocalHash::of(&tokens, &[]).0, xxh3_64_with_seed(&bytes, SEED));
+        assert_eq!(
+            LocalHash::of(&tokens[..64], &[]).0,
+            xxh3_64_with_seed(&bytes[..256], SEED)
+        );
+    }
+
+    #[test]
+    fn extras_are_told_apart_by_kind_order_and_length() {
+        let text = |t: &str| ExtraKey::Text(t.to_owned());
+        let item = |t: &str, offset| ExtraKey::Item { identifier: t.to_owned(), offset };
+        let cases = [
+            vec![],
+            vec![text("a")],
+            vec![text("ab")],
+            vec![text("a"), text("b")],
+            vec![text("b"), text("a")],
+            vec![item("a", 0)],
+            vec![item("a", -1)],
+            vec![ExtraKey::Bytes(b"a".to_vec())],
+        ];
+        let mut seen: Vec<_> = cases.iter().map(|c| LocalHash::of(&[1, 2], c)).collect();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), cases.len());
+    }
+}

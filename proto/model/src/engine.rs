@@ -1,0 +1,1 @@
+//! Profile `engine`: the engines' own block hashes, reproduced.

@@ -1,0 +1,1 @@
+//! The in-memory prefix index and its scoring.

@@ -1,0 +1,1 @@
+//! Request bodies to prompts, token ids and block keys.

@@ -1,0 +1,1 @@
+//! Follows the store, answers Score over gRPC and HTTP.

@@ -1,0 +1,2 @@
+//! kvatlas
+fn main() {}

@@ -1,0 +1,1 @@
+//! Telemetry, configuration loading, drain and the admin listener.
