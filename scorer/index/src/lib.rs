@@ -1,1 +1,15 @@
-//! The in-memory prefix index and its scoring.
+//! The scorer's in-memory prefix index: which holder holds how much of a prompt.
+//!
+//! Sync, no I/O, no protobuf. A [`PrefixIndex`] is fed with the state's deltas
+//! and answers, for a prompt's block keys, how long a prefix every holder holds
+//! and on which media. `docs/index.md` has the structure and its figures.
+
+mod filter;
+mod index;
+mod limits;
+mod matching;
+
+pub use filter::HolderFilter;
+pub use index::{IndexBuilder, PrefixIndex};
+pub use limits::{IndexLimits, IndexStats};
+pub use matching::{Match, Scratch};
