@@ -1,0 +1,249 @@
+//! Reads msgpack values in place, under limits.
+
+use rmp::Marker;
+
+use crate::{BatchError, EventProblem, FieldError, Limits};
+
+/// Why reading stopped.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The payload cannot be read any further.
+    Payload(BatchError),
+    /// Only the event at hand is wrong; the next one can be found.
+    Event(EventProblem),
+}
+
+impl From<FieldError> for Fault {
+    fn from(error: FieldError) -> Self {
+        Self::Event(EventProblem::Field(error))
+    }
+}
+
+impl From<EventProblem> for Fault {
+    fn from(problem: EventProblem) -> Self {
+        Self::Event(problem)
+    }
+}
+
+/// A position in a payload, and how much memory its values may still take.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    budget: usize,
+    pub(crate) limits: &'a Limits,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            budget: limits.decoded_bytes,
+            limits,
+        }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes back to a position that [`Reader::position`] gave.
+    pub(crate) fn rewind(&mut self, position: usize) {
+        self.at = position;
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    /// The next value's marker, without moving.
+    pub(crate) fn peek(&self) -> Result<Marker, Fault> {
+        let byte = *self.bytes.get(self.at).ok_or_else(|| self.truncated(1))?;
+        Ok(Marker::from_u8(byte))
+    }
+
+    pub(crate) fn marker(&mut self) -> Result<Marker, Fault> {
+        let marker = self.peek()?;
+        self.at += 1;
+        Ok(marker)
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
+        let rest = &self.bytes[self.at..];
+        let taken = rest.get(..count).ok_or_else(|| self.truncated(count))?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    pub(crate) fn unsigned(&mut self, width: usize) -> Result<u64, Fault> {
+        let bytes = self.take(width)?;
+        Ok(bytes
+            .iter()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    fn length(&mut self, width: usize) -> Result<usize, Fault> {
+        // Saturating is right: no payload has that many bytes.
+        Ok(usize::try_from(self.unsigned(width)?).unwrap_or(usize::MAX))
+    }
+
+    /// Accounts for memory about to be taken for decoded values.
+    pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        let over = BatchError::DecodedTooLarge {
+            limit: self.limits.decoded_bytes,
+        };
+        self.budget = self.budget.checked_sub(bytes).ok_or(Fault::Payload(over))?;
+        Ok(())
+    }
+
+    /// The length of an array whose marker has been read; `None` if the marker
+    /// is not an array's. Each element takes a byte at least, so a length
+    /// beyond the remaining bytes cannot be true.
+    pub(crate) fn array_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
+        let length = match marker {
+            Marker::FixArray(length) => usize::from(length),
+            Marker::Array16 => self.length(2)?,
+            Marker::Array32 => self.length(4)?,
+            _ => return Ok(None),
+        };
+        self.check_remaining(length)?;
+        Ok(Some(length))
+    }
+
+    /// The number of pairs of a map whose marker has been read.
+    pub(crate) fn map_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
+        let length = match marker {
+            Marker::FixMap(length) => usize::from(length),
+            Marker::Map16 => self.length(2)?,
+            Marker::Map32 => self.length(4)?,
+            _ => return Ok(None),
+        };
+        self.check_remaining(length.saturating_mul(2))?;
+        Ok(Some(length))
+    }
+
+    /// The length of a text whose marker has been read.
+    pub(crate) fn text_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
+        Ok(Some(match marker {
+            Marker::FixStr(length) => usize::from(length),
+            Marker::Str8 => self.length(1)?,
+            Marker::Str16 => self.length(2)?,
+            Marker::Str32 => self.length(4)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The length of a byte string whose marker has been read.
+    pub(crate) fn bytes_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
+        Ok(Some(match marker {
+            Marker::Bin8 => self.length(1)?,
+            Marker::Bin16 => self.length(2)?,
+            Marker::Bin32 => self.length(4)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// An integer whose marker has been read; `None` if it is something else.
+    #[expect(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "as encoded"
+    )]
+    pub(crate) fn integer(&mut self, marker: Marker) -> Result<Option<i128>, Fault> {
+        Ok(Some(match marker {
+            Marker::FixPos(value) => i128::from(value),
+            Marker::FixNeg(value) => i128::from(value),
+            Marker::U8 => i128::from(self.unsigned(1)?),
+            Marker::U16 => i128::from(self.unsigned(2)?),
+            Marker::U32 => i128::from(self.unsigned(4)?),
+            Marker::U64 => i128::from(self.unsigned(8)?),
+            Marker::I8 => i128::from(self.unsigned(1)? as i8),
+            Marker::I16 => i128::from(self.unsigned(2)? as i16),
+            Marker::I32 => i128::from(self.unsigned(4)? as i32),
+            Marker::I64 => i128::from(self.unsigned(8)? as i64),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Passes over one value, however deep, without recursion.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        let mut pending = 1_usize;
+        while pending > 0 {
+            self.check_remaining(pending)?;
+            pending = (pending - 1).saturating_add(self.skip_one()?);
+        }
+        Ok(())
+    }
+
+    /// Passes over one value's own bytes; returns how many values it contains.
+    fn skip_one(&mut self) -> Result<usize, Fault> {
+        let marker = self.marker()?;
+        if let Some(length) = self.array_length(marker)? {
+            return Ok(length);
+        }
+        if let Some(length) = self.map_length(marker)? {
+            return Ok(length.saturating_mul(2));
+        }
+        let length = match self.text_length(marker)? {
+            Some(length) => Some(length),
+            None => self.bytes_length(marker)?,
+        };
+        let length = match (length, marker) {
+            (Some(length), _) => length,
+            (None, Marker::U8 | Marker::I8) => 1,
+            (None, Marker::U16 | Marker::I16 | Marker::FixExt1) => 2,
+            (None, Marker::FixExt2) => 3,
+            (None, Marker::U32 | Marker::I32 | Marker::F32) => 4,
+            (None, Marker::FixExt4) => 5,
+            (None, Marker::U64 | Marker::I64 | Marker::F64) => 8,
+            (None, Marker::FixExt8) => 9,
+            (None, Marker::FixExt16) => 17,
+            (None, Marker::Ext8) => self.length(1)?.saturating_add(1),
+            (None, Marker::Ext16) => self.length(2)?.saturating_add(1),
+            (None, Marker::Ext32) => self.length(4)?.saturating_add(1),
+            (None, Marker::Reserved) => {
+                return Err(Fault::Payload(BatchError::ReservedByte {
+                    offset: self.at - 1,
+                }));
+            }
+            (None, _) => 0,
+        };
+        self.take(length)?;
+        Ok(0)
+    }
+
+    fn check_remaining(&self, count: usize) -> Result<(), Fault> {
+        if count > self.remaining() {
+            Err(self.truncated(count))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn truncated(&self, count: usize) -> Fault {
+        let needed = count.saturating_sub(self.remaining());
+        Fault::Payload(BatchError::Truncated {
+            offset: self.at,
+            needed,
+        })
+    }
+}
+
+/// What a marker stands for, in an error's words.
+pub(crate) fn name(marker: Marker) -> &'static str {
+    match marker {
+        Marker::Null => "nil",
+        Marker::True | Marker::False => "boolean",
+        Marker::FixPos(_) | Marker::FixNeg(_) => "integer",
+        Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => "integer",
+        Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => "integer",
+        Marker::F32 | Marker::F64 => "float",
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => "text",
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => "byte string",
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => "array",
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => "map",
+        Marker::Reserved => "reserved byte",
+        _ => "extension",
+    }
+}
