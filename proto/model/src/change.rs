@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EngineHash, Endpoint, Incarnation, KeySpace, LocalHash, Medium, Publisher, Rank, StreamId,
+    Endpoint, EngineHash, Incarnation, KeySpace, LocalHash, Medium, Publisher, Rank, StreamId,
     Timestamp, Trust,
 };
 

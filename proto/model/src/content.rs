@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
-use crate::{EngineHash, ExtraKey, TokenId};
+use crate::{EngineHash, ExtraKey, ExtraRef, TokenId};
 
 /// Seed of every XXH3-64 in the chain; Dynamo's and Mooncake's value.
 pub const SEED: u64 = 1337;
@@ -42,7 +42,20 @@ impl LocalHash {
     /// - bytes: `03 | len LE (4) | bytes`
     #[must_use]
     pub fn of(tokens: &[TokenId], extras: &[ExtraKey]) -> Self {
-        if extras.is_empty() && tokens.len() <= STEP {
+        Self::of_iter(tokens, extras.iter().map(ExtraKey::borrowed))
+    }
+
+    /// [`LocalHash::of`] with borrowed extra keys.
+    #[must_use]
+    pub fn of_refs(tokens: &[TokenId], extras: &[ExtraRef<'_>]) -> Self {
+        Self::of_iter(tokens, extras.iter().copied())
+    }
+
+    fn of_iter<'a>(
+        tokens: &[TokenId],
+        extras: impl ExactSizeIterator<Item = ExtraRef<'a>>,
+    ) -> Self {
+        if extras.len() == 0 && tokens.len() <= STEP {
             let mut bytes = [0_u8; STEP * 4];
             return Self(xxh3_64_with_seed(write_tokens(tokens, &mut bytes), SEED));
         }
@@ -51,7 +64,7 @@ impl LocalHash {
         for step in tokens.chunks(STEP) {
             hasher.update(write_tokens(step, &mut bytes));
         }
-        if !extras.is_empty() {
+        if !extras.len() == 0 {
             hasher.update(&EXTRAS_MARK.to_le_bytes());
         }
         for extra in extras {
@@ -68,7 +81,7 @@ fn write_tokens<'a>(tokens: &[TokenId], bytes: &'a mut [u8; STEP * 4]) -> &'a [u
     &bytes[..tokens.len() * 4]
 }
 
-fn update_extra(hasher: &mut Xxh3, extra: &ExtraKey) {
+fn update_extra(hasher: &mut Xxh3, extra: ExtraRef<'_>) {
     let mut update = |tag: u8, bytes: &[u8]| {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         hasher.update(&[tag]);
@@ -76,12 +89,12 @@ fn update_extra(hasher: &mut Xxh3, extra: &ExtraKey) {
         hasher.update(bytes);
     };
     match extra {
-        ExtraKey::Text(text) => update(1, text.as_bytes()),
-        ExtraKey::Item { identifier, offset } => {
+        ExtraRef::Text(text) => update(1, text.as_bytes()),
+        ExtraRef::Item { identifier, offset } => {
             update(2, identifier.as_bytes());
             hasher.update(&offset.to_le_bytes());
         }
-        ExtraKey::Bytes(bytes) => update(3, bytes),
+        ExtraRef::Bytes(bytes) => update(3, bytes),
     }
 }
 
@@ -111,7 +124,9 @@ impl ContentChain {
     /// A chain that goes on after the block with chain value `parent`.
     #[must_use]
     pub fn after(parent: u64) -> Self {
-        Self { parent: Some(parent) }
+        Self {
+            parent: Some(parent),
+        }
     }
 
     /// Adds one block and returns its chain value.
@@ -139,7 +154,10 @@ mod tests {
     fn long_blocks_hash_like_short_ones() {
         let tokens: Vec<u32> = (0..600).collect();
         let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
-        assert_eq!(LocalHash::of(&tokens, &[]).0, xxh3_64_with_seed(&bytes, SEED));
+        assert_eq!(
+            LocalHash::of(&tokens, &[]).0,
+            xxh3_64_with_seed(&bytes, SEED)
+        );
         assert_eq!(
             LocalHash::of(&tokens[..64], &[]).0,
             xxh3_64_with_seed(&bytes[..256], SEED)
@@ -149,7 +167,10 @@ mod tests {
     #[test]
     fn extras_are_told_apart_by_kind_order_and_length() {
         let text = |t: &str| ExtraKey::Text(t.to_owned());
-        let item = |t: &str, offset| ExtraKey::Item { identifier: t.to_owned(), offset };
+        let item = |t: &str, offset| ExtraKey::Item {
+            identifier: t.to_owned(),
+            offset,
+        };
         let cases = [
             vec![],
             vec![text("a")],

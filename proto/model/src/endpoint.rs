@@ -48,7 +48,10 @@ impl Endpoint {
     pub fn new(cluster: &str, address: &str) -> Result<Self, EndpointError> {
         check("cluster", cluster)?;
         check("address", address)?;
-        Ok(Self { cluster: cluster.to_owned(), address: address.to_owned() })
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            address: address.to_owned(),
+        })
     }
 
     /// The cluster that the engine runs in; `default` where nobody names one.
@@ -69,7 +72,10 @@ fn check(part: &'static str, text: &str) -> Result<(), EndpointError> {
         return Err(EndpointError::Empty { part });
     }
     if text.len() > NAME_LIMIT {
-        return Err(EndpointError::TooLong { part, length: text.len() });
+        return Err(EndpointError::TooLong {
+            part,
+            length: text.len(),
+        });
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".:-_[]%".contains(c);
     match text.chars().find(|c| !allowed(*c)) {

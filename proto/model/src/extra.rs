@@ -48,14 +48,68 @@ pub enum ExtraKey {
     Bytes(Vec<u8>),
 }
 
+/// An [`ExtraKey`] that borrows its parts, so that hashing copies nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ExtraRef<'a> {
+    /// A salt or an old-style item identifier.
+    Text(&'a str),
+    /// A media item.
+    Item {
+        /// The engine's identifier of the item.
+        identifier: &'a str,
+        /// `item start - block start`, in tokens.
+        offset: i64,
+    },
+    /// The hash of prompt embeddings.
+    Bytes(&'a [u8]),
+}
+
+impl ExtraKey {
+    /// The same key, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> ExtraRef<'_> {
+        match self {
+            Self::Text(text) => ExtraRef::Text(text),
+            Self::Item { identifier, offset } => ExtraRef::Item {
+                identifier,
+                offset: *offset,
+            },
+            Self::Bytes(bytes) => ExtraRef::Bytes(bytes),
+        }
+    }
+}
+
+impl ExtraRef<'_> {
+    /// The same key, with its own copies.
+    #[must_use]
+    pub fn to_owned_key(self) -> ExtraKey {
+        match self {
+            Self::Text(text) => ExtraKey::Text(text.to_owned()),
+            Self::Item { identifier, offset } => ExtraKey::Item {
+                identifier: identifier.to_owned(),
+                offset,
+            },
+            Self::Bytes(bytes) => ExtraKey::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
 impl fmt::Debug for ExtraKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.borrowed().fmt(f)
+    }
+}
+
+impl fmt::Debug for ExtraRef<'_> {
     /// A text may be a salt, so texts are never shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(_) => f.write_str("Text(..)"),
-            Self::Item { identifier, offset } => {
-                f.debug_struct("Item").field("identifier", identifier).field("offset", offset).finish()
-            }
+            Self::Item { identifier, offset } => f
+                .debug_struct("Item")
+                .field("identifier", identifier)
+                .field("offset", offset)
+                .finish(),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
         }
     }

@@ -25,7 +25,10 @@ impl EngineHash {
     #[must_use]
     pub fn from_digest(digest: &[u8]) -> Self {
         let tail = &digest[digest.len().saturating_sub(8)..];
-        Self(tail.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        Self(
+            tail.iter()
+                .fold(0, |value, byte| value << 8 | u64::from(*byte)),
+        )
     }
 }
 
@@ -47,7 +50,11 @@ pub struct Timestamp(pub u64);
 impl Timestamp {
     /// From the engines' float seconds; what is not a time counts as zero.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped above"
+    )]
     pub fn from_seconds(seconds: f64) -> Self {
         let micros = (seconds * 1e6).round();
         if micros.is_finite() && micros > 0.0 {

@@ -12,21 +12,28 @@ mod delta;
 mod endpoint;
 pub mod engine;
 mod extra;
+mod extras;
 mod holder;
 mod ids;
+mod keys;
 mod medium;
+mod prompt;
 mod space;
 mod trust;
 
 pub use change::{
-    Batch, Change, Command, Cursor, EventsCommand, Message, Outcome, Refusal, SequenceGap, StoredBlock,
+    Batch, Change, Command, Cursor, EventsCommand, Message, Outcome, Refusal, SequenceGap,
+    StoredBlock,
 };
 pub use content::{ContentChain, LocalHash, SEED as CONTENT_SEED, opaque_local_hash};
 pub use delta::{Delta, PublisherStatus, SpaceAnnounced};
 pub use endpoint::{Endpoint, EndpointError, Publisher, Rank};
-pub use extra::{CacheSalt, ExtraKey};
+pub use extra::{CacheSalt, ExtraKey, ExtraRef};
+pub use extras::{block_extras, event_extras};
 pub use holder::{Holder, Incarnation, Revision};
 pub use ids::{BlockKey, EngineHash, StreamId, Timestamp, TokenId};
+pub use keys::{Coverage, UnknowableReason, content_keys, engine_keys};
 pub use medium::{Medium, MediumSet, UnknownMedium};
+pub use prompt::{ItemForm, Lora, MediaItem, PromptContext};
 pub use space::{Extras, KEY_VERSION, KeySpace, Profile, Scope};
 pub use trust::Trust;

@@ -63,7 +63,9 @@ impl FromStr for Medium {
 }
 
 /// A set of media, four bits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct MediumSet(u8);
 
@@ -110,6 +112,8 @@ impl MediumSet {
     /// The fastest medium in the set.
     #[must_use]
     pub fn fastest(self) -> Option<Medium> {
-        Medium::ALL.into_iter().find(|medium| self.contains(*medium))
+        Medium::ALL
+            .into_iter()
+            .find(|medium| self.contains(*medium))
     }
 }

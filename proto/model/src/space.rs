@@ -12,7 +12,9 @@ use crate::{BlockKey, EngineHash};
 pub const KEY_VERSION: u8 = 1;
 
 /// How block keys of a model come about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// From the block's token ids and extra keys; no agreement with the engine
@@ -24,7 +26,9 @@ pub enum Profile {
 }
 
 /// Whether a stream's events say what, besides its tokens, a block depends on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Extras {
     /// Events carry extra keys (vLLM 0.17.1 and later, and SGLang).
