@@ -85,7 +85,7 @@ impl Sip13 {
         for byte in bytes {
             self.tail |= u64::from(*byte) << (8 * (self.length % 8));
             self.length += 1;
-            if self.length % 8 == 0 {
+            if self.length.is_multiple_of(8) {
                 self.word(self.tail);
                 self.tail = 0;
             }

@@ -1,0 +1,7 @@
+//! Block keys against what real engines and independent code say.
+
+mod content_golden;
+mod engine_golden;
+mod payload;
+mod properties;
+mod recorded;
