@@ -1,0 +1,47 @@
+//! What one state may hold.
+
+use serde::{Deserialize, Serialize};
+
+/// Most key spaces that one publisher can be given; slots name them in ten bits.
+pub(crate) const SPACES_MAX: usize = 1024;
+
+/// Bounds on what publishers can make the state hold.
+///
+/// Every copy of a replicated state must be given the same limits: they decide
+/// outcomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StateLimits {
+    /// Publishers known at a time. Events of one more are refused.
+    pub publishers: usize,
+    /// Blocks (engine hashes) per publisher. A store beyond is not applied, is
+    /// counted, and makes the publisher `suspect`.
+    pub blocks_per_publisher: usize,
+    /// Parked copies per publisher. One more drops the oldest, which is counted
+    /// and makes the publisher `partial`.
+    pub parked_per_publisher: usize,
+    /// Parked copies of all publishers together.
+    pub parked: usize,
+    /// Key spaces per publisher, 1,024 at most. A command that names more is
+    /// refused.
+    pub spaces_per_publisher: usize,
+}
+
+impl Default for StateLimits {
+    fn default() -> Self {
+        Self {
+            publishers: 100_000,
+            blocks_per_publisher: 16 << 20,
+            parked_per_publisher: 1 << 16,
+            parked: 1 << 20,
+            spaces_per_publisher: SPACES_MAX,
+        }
+    }
+}
+
+impl StateLimits {
+    /// The limit on spaces that slots can also express.
+    pub(crate) fn spaces(&self) -> usize {
+        self.spaces_per_publisher.min(SPACES_MAX)
+    }
+}

@@ -1,0 +1,271 @@
+//! The state of all publishers, and what each command does to it.
+
+mod events;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use proto_model::{
+    Command, Cursor, Delta, Endpoint, Holder, Incarnation, Outcome, Publisher, Rank, Refusal, Trust,
+};
+
+use crate::counters::{Counters, StateStats};
+use crate::emit::Emit;
+use crate::entry::{Entry, Shared};
+use crate::limits::StateLimits;
+
+/// Everything that the index knows of all publishers.
+///
+/// Cloning is cheap (one pointer per publisher): the clone is a picture of this
+/// moment, and a publisher's blocks are copied only when it changes while the
+/// picture is still held.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) limits: StateLimits,
+    pub(crate) publishers: BTreeMap<Arc<Publisher>, Arc<Entry>>,
+    pub(crate) holders: Holders,
+    pub(crate) parked_total: usize,
+    counters: Counters,
+}
+
+/// Gives out holder numbers, each once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holders {
+    pub(crate) next: u32,
+}
+
+impl Holders {
+    /// The next number, or `None` if all have been used.
+    pub(crate) fn next(&mut self) -> Option<Holder> {
+        let following = self.next.checked_add(1)?;
+        Some(Holder(std::mem::replace(&mut self.next, following)))
+    }
+}
+
+impl State {
+    /// An empty state.
+    #[must_use]
+    pub fn new(limits: StateLimits) -> Self {
+        Self {
+            limits,
+            publishers: BTreeMap::new(),
+            holders: Holders { next: 1 },
+            parked_total: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Applies one command, adds to `deltas` what it changed for readers, and
+    /// says what became of it.
+    pub fn apply(&mut self, command: &Command, deltas: &mut Vec<Delta>) -> Outcome {
+        let outcome = match command {
+            Command::Events(events) => self.apply_events(events, deltas),
+            Command::Gap {
+                publisher,
+                incarnation,
+                next,
+            } => self.apply_gap(publisher, *incarnation, *next, deltas),
+            Command::Reset {
+                publisher,
+                incarnation,
+            } => self.apply_reset(publisher, *incarnation, deltas),
+            Command::EndpointRemoved { endpoint, rank } => {
+                self.remove_endpoint(endpoint, *rank, deltas);
+                Outcome::default()
+            }
+        };
+        self.counters.messages_duplicate += u64::from(outcome.duplicates);
+        self.counters.messages_stale += u64::from(outcome.stale);
+        self.counters.refused += u64::from(outcome.refused.is_some());
+        outcome
+    }
+
+    /// Where the publisher stands; `None` if it is not known.
+    #[must_use]
+    pub fn cursor(&self, publisher: &Publisher) -> Option<Cursor> {
+        self.publishers.get(publisher).map(|entry| entry.cursor())
+    }
+
+    /// The publishers known, in order.
+    pub fn publishers(&self) -> impl Iterator<Item = &Publisher> {
+        self.publishers.keys().map(AsRef::as_ref)
+    }
+
+    /// The first publisher after `after`, or of all; to go through them in pieces.
+    #[must_use]
+    pub fn next_publisher(&self, after: Option<&Publisher>) -> Option<&Publisher> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self
+            .publishers
+            .range::<Publisher, _>((from, Bound::Unbounded));
+        rest.next().map(|(publisher, _)| publisher.as_ref())
+    }
+
+    /// What the state holds, counted; takes time in proportion to publishers.
+    #[must_use]
+    pub fn stats(&self) -> StateStats {
+        let mut stats = StateStats {
+            publishers: self.publishers.len() as u64,
+            parked: self.parked_total as u64,
+            counters: self.counters,
+            ..StateStats::default()
+        };
+        for entry in self.publishers.values() {
+            stats.blocks += entry.table.len() as u64;
+            stats.table_bytes += entry.table.bytes() as u64;
+            for medium in proto_model::Medium::ALL {
+                stats.memberships += entry.table.members(medium);
+            }
+        }
+        stats
+    }
+
+    fn apply_gap(
+        &mut self,
+        publisher: &Publisher,
+        incarnation: Option<Incarnation>,
+        next: u64,
+        deltas: &mut Vec<Delta>,
+    ) -> Outcome {
+        let Some(entry) = self.publishers.get(publisher) else {
+            return self.join_at(publisher, incarnation, next, deltas);
+        };
+        let meant = match incarnation {
+            Some(incarnation) => incarnation == entry.incarnation,
+            None => entry.is_untouched(),
+        };
+        if !meant || next <= entry.position.next {
+            return Outcome {
+                cursor: Some(entry.cursor()),
+                ..Outcome::default()
+            };
+        }
+        self.with_entry(publisher, deltas, |entry, _, shared| {
+            entry.skip_to(next, Trust::Suspect, shared);
+            Outcome::default()
+        })
+    }
+
+    /// A publisher is first heard of in the middle of its history.
+    fn join_at(
+        &mut self,
+        publisher: &Publisher,
+        incarnation: Option<Incarnation>,
+        next: u64,
+        deltas: &mut Vec<Delta>,
+    ) -> Outcome {
+        if incarnation.is_some() || next == 0 {
+            return Outcome::default();
+        }
+        if !self.add_publisher(publisher, deltas) {
+            return Outcome {
+                refused: Some(Refusal::TooManyPublishers),
+                ..Outcome::default()
+            };
+        }
+        self.with_entry(publisher, deltas, |entry, _, shared| {
+            entry.skip_to(next, Trust::Partial, shared);
+            Outcome::default()
+        })
+    }
+
+    fn apply_reset(
+        &mut self,
+        publisher: &Publisher,
+        incarnation: Incarnation,
+        deltas: &mut Vec<Delta>,
+    ) -> Outcome {
+        let Some(entry) = self.publishers.get(publisher) else {
+            return Outcome::default();
+        };
+        if entry.incarnation != incarnation {
+            return Outcome {
+                cursor: Some(entry.cursor()),
+                ..Outcome::default()
+            };
+        }
+        self.with_entry(publisher, deltas, |entry, emit, shared| {
+            entry.reset(emit, shared, publisher);
+            Outcome {
+                restarted: true,
+                ..Outcome::default()
+            }
+        })
+    }
+
+    fn remove_endpoint(
+        &mut self,
+        endpoint: &Endpoint,
+        rank: Option<Rank>,
+        deltas: &mut Vec<Delta>,
+    ) {
+        let (low, high) = rank.map_or((Rank(0), Rank(u32::MAX)), |rank| (rank, rank));
+        let ends = |rank| Publisher {
+            endpoint: endpoint.clone(),
+            rank,
+        };
+        let gone: Vec<Arc<Publisher>> = self
+            .publishers
+            .range(ends(low)..=ends(high))
+            .map(|(p, _)| Arc::clone(p))
+            .collect();
+        for publisher in gone {
+            let Some(entry) = self.publishers.remove(&publisher) else {
+                continue;
+            };
+            self.parked_total -= entry.parked.len();
+            deltas.push(Delta::HolderEnded {
+                holder: entry.holder,
+            });
+            deltas.push(Delta::PublisherRemoved {
+                publisher: Publisher::clone(&publisher),
+            });
+        }
+    }
+
+    /// Makes room for a publisher; false if there is none.
+    fn add_publisher(&mut self, publisher: &Publisher, deltas: &mut Vec<Delta>) -> bool {
+        if self.publishers.len() >= self.limits.publishers {
+            return false;
+        }
+        let Some(holder) = self.holders.next() else {
+            return false;
+        };
+        deltas.push(Delta::HolderBegan {
+            holder,
+            publisher: publisher.clone(),
+        });
+        self.publishers
+            .insert(Arc::new(publisher.clone()), Arc::new(Entry::new(holder)));
+        true
+    }
+
+    /// Changes a known publisher, and reports its standing if that changed.
+    fn with_entry(
+        &mut self,
+        publisher: &Publisher,
+        deltas: &mut Vec<Delta>,
+        change: impl FnOnce(&mut Entry, &mut Emit<'_>, &mut Shared<'_>) -> Outcome,
+    ) -> Outcome {
+        let Some(entry) = self.publishers.get_mut(publisher) else {
+            return Outcome::default();
+        };
+        let entry = Arc::make_mut(entry);
+        let before = entry.standing();
+        let mut emit = Emit::new(deltas, entry.holder);
+        let mut shared = Shared {
+            limits: &self.limits,
+            counters: &mut self.counters,
+            parked_total: &mut self.parked_total,
+            holders: &mut self.holders,
+        };
+        let mut outcome = change(entry, &mut emit, &mut shared);
+        emit.flush();
+        outcome.cursor = Some(entry.cursor());
+        if entry.standing() != before {
+            deltas.push(Delta::Status(entry.status(publisher)));
+        }
+        outcome
+    }
+}

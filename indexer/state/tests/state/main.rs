@@ -1,0 +1,4 @@
+//! The state against its rules.
+
+mod order;
+mod support;
