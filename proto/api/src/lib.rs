@@ -1,1 +1,59 @@
-//! Generated gRPC code, conversions to the vocabulary, and the one place where errors become statuses.
+//! The wire contract: generated gRPC code, conversions to checked types, and
+//! the one place where errors become statuses.
+//!
+//! Servers and clients meet here. Inside, everybody works with the plain types
+//! ([`ScoreQuery`], [`ScoreAnswer`], the vocabulary of `proto-model`); what came
+//! from a socket is a plain type only after a `TryFrom` has said yes.
+
+mod answer;
+mod candidate;
+mod change;
+mod directory;
+mod failure;
+mod invalid;
+pub mod limits;
+mod names;
+mod query;
+mod request;
+mod response;
+mod secret;
+
+pub use answer::{EndpointScore, ReplicaState, ScoreAnswer};
+pub use candidate::{Candidate, CandidateError};
+pub use directory::{EndpointInfo, ModelInfo, StatsInfo};
+pub use failure::{Failure, FailureKind, InvalidFailure};
+pub use invalid::{InvalidAnswer, InvalidChange, InvalidQuery};
+pub use query::{Input, KeyForm, KeyList, MediumWeights, ScoreQuery};
+
+/// `kvatlas.v1`, as generated.
+#[expect(
+    missing_docs,
+    reason = "documented in proto/kvatlas/v1, where the contract is"
+)]
+#[allow(
+    clippy::all,
+    clippy::clone_on_ref_ptr,
+    unused_qualifications,
+    reason = "generated"
+)]
+pub mod v1 {
+    tonic::include_proto!("kvatlas.v1");
+}
+
+/// llm-d's `indexer.v1`, as generated.
+#[expect(
+    missing_docs,
+    reason = "documented in proto/compat, where the contract is"
+)]
+#[allow(
+    clippy::all,
+    clippy::clone_on_ref_ptr,
+    unused_qualifications,
+    reason = "generated"
+)]
+pub mod llmd {
+    tonic::include_proto!("indexer.v1");
+}
+
+/// Every served `.proto` file, encoded, for the reflection service.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

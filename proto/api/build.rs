@@ -1,0 +1,33 @@
+//! Compiles the `.proto` files without a `protoc` on the machine.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use prost::Message;
+
+const FILES: [&str; 3] = [
+    "kvatlas/v1/scorer.proto",
+    "kvatlas/v1/index.proto",
+    "indexer/v1/indexer.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let include = [PathBuf::from(".."), PathBuf::from("../compat")];
+    for folder in ["../kvatlas", "../compat"] {
+        println!("cargo:rerun-if-changed={folder}");
+    }
+    let descriptors = protox::compile(FILES, &include)?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        // Prompts stay in the buffer that they came in.
+        .bytes(".kvatlas.v1.ScoreRequest")
+        // A user's text and salt must not be printable by accident.
+        .skip_debug([
+            ".kvatlas.v1.ScoreRequest",
+            ".indexer.v1.GetPodScoresRequest",
+        ])
+        .skip_debug([".kvatlas.v1.ScoreRequest.input", ".kvatlas.v1.TokenIds"])
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The most that one request may hold. Part of the contract: a larger request
+//! is refused with the limit in the message, never cut.
+
+/// One gRPC message or HTTP body, in bytes.
+pub const MESSAGE_BYTES: usize = 8 << 20;
+
+/// Prompt text, or a chat or completion body, in bytes.
+pub const PROMPT_BYTES: usize = 4 << 20;
+
+/// Token ids of one prompt.
+pub const TOKENS: usize = 1 << 20;
+
+/// Block keys of one prompt.
+pub const KEYS: usize = 1 << 20;
+
+/// Tokens per block.
+pub const BLOCK_SIZE: u32 = 1 << 16;
+
+/// A model's or adapter's name, in bytes.
+pub const NAME_BYTES: usize = 512;
+
+/// A request id, in bytes.
+pub const REQUEST_ID_BYTES: usize = 128;
+
+/// A cache salt, in bytes.
+pub const SALT_BYTES: usize = 4096;
+
+/// Media items of one prompt.
+pub const ITEMS: usize = 4096;
+
+/// A media item's identifier, in bytes.
+pub const IDENTIFIER_BYTES: usize = 512;
+
+/// Candidate endpoints of one request.
+pub const CANDIDATES: usize = 16_384;
+
+/// Endpoints in one answer.
+pub const ENDPOINTS: usize = 16_384;
+
+/// Endpoints on one page of the list.
+pub const PAGE: usize = 1000;
+
+/// Warnings in one answer.
+pub const WARNINGS: usize = 16;
