@@ -21,9 +21,10 @@ pub struct Limits {
     pub extra_keys: usize,
     /// Bytes of one text, byte hash or byte key.
     pub text_bytes: usize,
-    /// Bytes that all decoded events of one batch may take in memory. This is
-    /// what bounds memory: a hostile message grows at most twenty-four-fold
-    /// while it is decoded (one byte can stand for an empty list).
+    /// Bytes that all decoded events and errors of one batch may take in memory,
+    /// not counting what the allocator adds. This is what bounds memory: a
+    /// single byte of a payload can stand for an empty list or an empty text,
+    /// which take many when decoded.
     pub decoded_bytes: usize,
 }
 
