@@ -159,7 +159,7 @@ impl Recording {
                 Extras::Hidden if !block.plain => opaque_local_hash(block.hash),
                 _ => LocalHash::of(block.tokens, block.extras),
             };
-            let mut chain = block.parent.map_or(ContentChain::root(), |parent| {
+            let mut chain = block.parent.map_or_else(ContentChain::root, |parent| {
                 ContentChain::after(chains[&parent])
             });
             let value = chain.push(local);
