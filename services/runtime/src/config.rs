@@ -9,6 +9,7 @@
 
 mod address;
 mod key_path;
+mod layers;
 mod lines;
 mod mistakes;
 mod read_error;

@@ -103,8 +103,9 @@ mod tests {
     #[test]
     fn what_one_clone_registers_another_shows() {
         let metrics = metrics();
+        let clone = metrics.clone();
         let counter = Counter::<u64>::default();
-        metrics.clone().register(|registry| {
+        clone.register(|registry| {
             registry.register("demo_things", "Things seen", counter.clone());
         });
         counter.inc_by(3);

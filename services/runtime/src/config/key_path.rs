@@ -16,10 +16,10 @@ pub struct KeyPath(Vec<String>);
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeyPathError {
     /// Nothing between two dots, or nothing at all.
-    #[error("an empty key; write section.key")]
+    #[error("an empty key")]
     EmptyKey,
     /// A quote that is never closed.
-    #[error("a quote without its end; write models.\"name\".key")]
+    #[error("a quote without its end")]
     OpenQuote,
     /// More keys than any configuration has.
     #[error("more than {MAX_DEPTH} keys deep")]

@@ -110,8 +110,8 @@ impl Repair<'_> {
         for (place, known) in std::mem::take(&mut self.unknown) {
             let key = place.keys().last().map_or("", String::as_str);
             let want = match (nearest(key, known), elsewhere(key, defaults)) {
-                (Some(meant), _) => format!("{meant}, if that is meant"),
-                (None, Some(other)) => format!("it at {other}, if that is meant"),
+                (Some(meant), _) => format!("{meant} (the nearest known key)"),
+                (None, Some(other)) => format!("{other} (the same key, where it is known)"),
                 (None, None) if known.is_empty() => "no keys here".to_owned(),
                 (None, None) => format!("one of {}", known.join(", ")),
             };

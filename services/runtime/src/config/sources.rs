@@ -1,15 +1,15 @@
 //! The three sources of settings, laid over each other.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_yaml_ng::{Mapping, Value};
+use serde_yaml_ng::Value;
 
 use super::key_path::KeyPath;
+use super::layers::Layers;
 use super::lines::line_of;
 use super::mistakes::{ConfigErrors, Mistakes, Origin};
 use super::repair::{read_all, value_at};
@@ -209,93 +209,8 @@ impl Sources {
     }
 }
 
-/// The file's tree with the other sources laid over it.
-struct Layers {
-    tree: Value,
-    origins: BTreeMap<KeyPath, Origin>,
-    texts: BTreeMap<KeyPath, String>,
-}
-
-impl Layers {
-    fn new(tree: Value) -> Self {
-        let tree = match tree {
-            Value::Null => Value::Mapping(Mapping::new()),
-            other => other,
-        };
-        Self {
-            tree,
-            origins: BTreeMap::new(),
-            texts: BTreeMap::new(),
-        }
-    }
-
-    fn lay(
-        &mut self,
-        path: Result<KeyPath, super::KeyPathError>,
-        origin: Origin,
-        text: &str,
-        mistakes: &mut Mistakes,
-    ) {
-        let path = match path {
-            Ok(path) => path,
-            Err(error) => {
-                let saw = "a name that is no setting".to_owned();
-                mistakes.push_from(String::new(), saw, error.to_string(), Some(origin));
-                return;
-            }
-        };
-        if text.len() as u64 > MAX_FILE_BYTES {
-            let saw = "more than 1 MiB".to_owned();
-            mistakes.push_from(path.to_string(), saw, "less".to_owned(), Some(origin));
-            return;
-        }
-        match place(&mut self.tree, path.keys()) {
-            Some(slot) => *slot = parse_value(text),
-            None => {
-                let saw = "a setting below one that has none".to_owned();
-                let want = "the path of a section".to_owned();
-                mistakes.push_from(path.to_string(), saw, want, Some(origin));
-                return;
-            }
-        }
-        self.texts.insert(path.clone(), text.to_owned());
-        self.origins.insert(path, origin);
-    }
-}
-
-/// The slot at `keys`, made if it is not there. A list can grow by one.
-fn place<'a>(tree: &'a mut Value, keys: &[String]) -> Option<&'a mut Value> {
-    let Some((key, below)) = keys.split_first() else {
-        return Some(tree);
-    };
-    if tree.is_null() {
-        *tree = Value::Mapping(Mapping::new());
-    }
-    let slot = match tree {
-        Value::Mapping(mapping) => mapping
-            .entry(Value::String(key.clone()))
-            .or_insert(Value::Null),
-        Value::Sequence(list) => {
-            let position = key.parse::<usize>().ok()?;
-            if position == list.len() {
-                list.push(Value::Null);
-            }
-            list.get_mut(position)?
-        }
-        _ => return None,
-    };
-    place(slot, below)
-}
-
-/// A value as YAML reads it; what is not YAML, or too deep, is plain text.
-fn parse_value(text: &str) -> Value {
-    match serde_yaml_ng::from_str(text) {
-        Ok(value) if depth(&value) <= MAX_DEPTH => value,
-        _ => Value::String(text.to_owned()),
-    }
-}
-
-fn depth(value: &Value) -> usize {
+/// How many sections and lists stand inside each other.
+pub(super) fn depth(value: &Value) -> usize {
     match value {
         Value::Sequence(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
         Value::Mapping(mapping) => 1 + mapping.values().map(depth).max().unwrap_or(0),

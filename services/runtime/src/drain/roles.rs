@@ -111,7 +111,8 @@ impl Roles {
         {
             // The last role has ended, or there never was one.
             Some(None) | None => None,
-            Some(Some(ended)) => self.failure(ended, true),
+            // A role may obey sooner than this task sees the cancellation.
+            Some(Some(ended)) => self.failure(ended, !stop.is_cancelled()),
         };
         stop.cancel();
         let drained = tokio::time::timeout(grace, async {
@@ -207,6 +208,17 @@ mod tests {
         panicking.spawn("store", async { panic!("on purpose") as io::Result<()> });
         let error = panicking.serve(GRACE).await.unwrap_err();
         assert_eq!(error.to_string(), "store panicked; the log says where");
+    }
+
+    #[tokio::test]
+    async fn a_role_that_obeys_at_once_has_not_ended_unasked() {
+        let mut roles = roles();
+        let stop = roles.stop();
+        roles.spawn("quick", async move {
+            stop.cancel();
+            io::Result::Ok(())
+        });
+        roles.serve(GRACE).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
