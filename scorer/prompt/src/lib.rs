@@ -1,1 +1,29 @@
 //! Request bodies to prompts, token ids and block keys.
+//!
+//! Takes an OpenAI request body and gives the token ids that vLLM computes for
+//! the same body: the model's chat template, its tokenizer, its special tokens.
+//! Sync throughout; [`ModelLibrary::get`] and the hub client block on files and
+//! the network, everything else only computes.
+
+mod conversation;
+mod hub;
+mod json;
+mod library;
+mod limits;
+mod model;
+mod prompt;
+mod request;
+mod template;
+
+pub use hub::{HubConfig, HubError, HubModel};
+pub use json::JsonError;
+pub use library::{
+    LibraryConfig, LibraryError, ModelLibrary, ModelLocation, ModelSource, Unlisted,
+};
+pub use limits::{RenderLimits, RequestLimits};
+pub use model::{LoadError, Model, ModelFiles, ModelOptions, SpecialTokens, TokenizerConfig};
+pub use prompt::{PromptError, TokenizedPrompt};
+pub use request::{
+    BodyError, ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate,
+};
+pub use template::{Clock, ContentFormat, RenderError, Template, TemplateError};

@@ -1,0 +1,52 @@
+//! How large a request, and what its template makes of it, may be.
+
+/// Bounds on one request body, checked before anything grows with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// Messages of a chat request.
+    pub messages: usize,
+    /// Content parts and tool calls of one message, and tools and documents of a
+    /// request.
+    pub items: usize,
+    /// Prompts of one completion request.
+    pub prompts: usize,
+    /// Token ids given in one request, over all its prompts.
+    pub token_ids: usize,
+    /// Bytes of a template in the request; 0 refuses such templates, as vLLM
+    /// does without `--trust-request-chat-template`.
+    pub template_bytes: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            messages: 16_384,
+            items: 4_096,
+            prompts: 1_024,
+            token_ids: 4 << 20,
+            template_bytes: 0,
+        }
+    }
+}
+
+/// Bounds on one rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenderLimits {
+    /// Template instructions that may run; a common template needs about 50 a
+    /// message.
+    pub fuel: u64,
+    /// Bytes of the rendered prompt.
+    pub output_bytes: usize,
+}
+
+impl Default for RenderLimits {
+    fn default() -> Self {
+        Self {
+            fuel: 20_000_000,
+            output_bytes: 64 << 20,
+        }
+    }
+}

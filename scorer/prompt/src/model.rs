@@ -1,0 +1,243 @@
+//! A model's tokenizer and templates, loaded and ready.
+
+mod error;
+mod files;
+mod special_tokens;
+mod templates;
+mod tokenizer;
+mod tokenizer_config;
+
+pub use error::LoadError;
+pub use files::ModelFiles;
+pub(crate) use files::{CONFIG_FILE, FILES, TOKENIZER_FILE};
+pub use special_tokens::SpecialTokens;
+pub use tokenizer_config::TokenizerConfig;
+
+use std::path::Path;
+
+use minijinja::Value;
+use serde_json::{Map, Value as Json};
+
+use crate::limits::RenderLimits;
+use crate::prompt::{PromptError, TokenizedPrompt};
+use crate::request::{ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate};
+use crate::template::{Clock, ContentFormat, Template, value};
+use templates::Templates;
+use tokenizer::ModelTokenizer;
+
+/// How the engines serve the model, where that differs from what its files say.
+#[derive(Debug, Clone, Default)]
+pub struct ModelOptions {
+    /// The source of a template to use instead of the model's
+    /// (`--chat-template`).
+    pub chat_template: Option<String>,
+    /// How templates want content (`--chat-template-content-format`); detected
+    /// if absent.
+    pub content_format: Option<ContentFormat>,
+    /// Template variables for requests that do not set them
+    /// (`--default-chat-template-kwargs`).
+    pub template_variables: Map<String, Json>,
+    /// The engines' context in tokens (`--max-model-len`), needed only for
+    /// requests that truncate to it.
+    pub max_model_len: Option<usize>,
+    /// Bounds on rendering.
+    pub render: RenderLimits,
+    /// What `strftime_now` reads.
+    pub clock: Clock,
+}
+
+/// A loaded model. Shared between threads; nothing in it changes.
+#[derive(Debug)]
+pub struct Model {
+    name: String,
+    tokenizer: ModelTokenizer,
+    templates: Templates,
+    special_tokens: Vec<(String, Value)>,
+    template_variables: Vec<(String, Value)>,
+    content_format: Option<ContentFormat>,
+    max_model_len: Option<usize>,
+    render: RenderLimits,
+    clock: Clock,
+}
+
+impl Model {
+    /// Loads a model from a directory with its files.
+    pub fn from_directory(
+        name: &str,
+        directory: &Path,
+        options: ModelOptions,
+    ) -> Result<Self, LoadError> {
+        Self::from_files(name, ModelFiles::read(directory)?, options)
+    }
+
+    /// Loads a model from files that are in memory.
+    pub fn from_files(
+        name: &str,
+        files: ModelFiles,
+        options: ModelOptions,
+    ) -> Result<Self, LoadError> {
+        let config = files.tokenizer_config()?;
+        let special_tokens = SpecialTokens::of(&config, &files)?;
+        let tokenizer = ModelTokenizer::load(&files, &config, &special_tokens)?;
+        let templates = Templates::load(&files, &config, &options)?;
+        let variables = options.template_variables.into_iter();
+        Ok(Self {
+            name: name.to_owned(),
+            tokenizer,
+            templates,
+            special_tokens: special_tokens.into_variables(),
+            template_variables: variables
+                .map(|(name, json)| (name, value::from_json(json)))
+                .collect(),
+            content_format: options.content_format,
+            max_model_len: options.max_model_len,
+            render: options.render,
+            clock: options.clock,
+        })
+    }
+
+    /// The name it was loaded under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The token ids of a chat request.
+    pub fn chat(&self, request: ChatRequest) -> Result<TokenizedPrompt, PromptError> {
+        let options = request.common.tokenize;
+        let (model, salt) = (request.common.model, request.common.salt);
+        let own = request
+            .template
+            .as_deref()
+            .map(|source| self.compile(source))
+            .transpose()?;
+        let has_tools = request.parts.tools.is_some();
+        let Some(template) = own.as_ref().or_else(|| self.templates.pick(has_tools)) else {
+            return Err(PromptError::NoTemplate {
+                model: self.name.clone(),
+                tools: has_tools,
+            });
+        };
+        let prompt = template
+            .render(
+                request.parts,
+                &self.special_tokens,
+                &self.template_variables,
+            )
+            .map_err(PromptError::Render)?;
+        let token_ids = self.tokenize(&prompt, options)?;
+        Ok(TokenizedPrompt {
+            token_ids,
+            salt,
+            model: model.unwrap_or_else(|| self.name.clone()),
+        })
+    }
+
+    /// The text that a chat request's template gives.
+    pub fn render(&self, request: ChatRequest) -> Result<String, PromptError> {
+        let own = request
+            .template
+            .as_deref()
+            .map(|source| self.compile(source))
+            .transpose()?;
+        let has_tools = request.parts.tools.is_some();
+        let Some(template) = own.as_ref().or_else(|| self.templates.pick(has_tools)) else {
+            return Err(PromptError::NoTemplate {
+                model: self.name.clone(),
+                tools: has_tools,
+            });
+        };
+        template
+            .render(
+                request.parts,
+                &self.special_tokens,
+                &self.template_variables,
+            )
+            .map_err(PromptError::Render)
+    }
+
+    /// The token ids of each prompt of a completion request, in its order.
+    pub fn completion(
+        &self,
+        request: CompletionRequest,
+    ) -> Result<Vec<TokenizedPrompt>, PromptError> {
+        let options = request.common.tokenize;
+        let (model, salt) = (
+            request.common.model.unwrap_or_else(|| self.name.clone()),
+            request.common.salt,
+        );
+        let prompts = request.prompts.into_iter().map(|prompt| {
+            let token_ids = match prompt {
+                CompletionPrompt::Text(text) => self.tokenize(&text, options)?,
+                CompletionPrompt::Tokens(tokens) => self.truncate(tokens, options)?,
+            };
+            Ok(TokenizedPrompt {
+                token_ids,
+                salt: salt.clone(),
+                model: model.clone(),
+            })
+        });
+        prompts.collect()
+    }
+
+    /// The token ids of a text.
+    pub fn tokenize(&self, text: &str, options: TokenizeOptions) -> Result<Vec<u32>, PromptError> {
+        let limit = self.token_limit(options)?;
+        self.tokenizer
+            .encode(
+                text,
+                options.add_special_tokens,
+                limit,
+                options.truncate_right,
+            )
+            .map_err(|reason| PromptError::Tokenizer {
+                model: self.name.clone(),
+                reason,
+            })
+    }
+
+    fn compile(&self, source: &str) -> Result<Template, PromptError> {
+        let template = Template::compile(source, self.render, self.clock.clone())
+            .map_err(PromptError::Template)?;
+        Ok(match self.content_format {
+            Some(format) => template.with_content_format(format),
+            None => template,
+        })
+    }
+
+    fn truncate(
+        &self,
+        mut tokens: Vec<u32>,
+        options: TokenizeOptions,
+    ) -> Result<Vec<u32>, PromptError> {
+        if let Some(limit) = self
+            .token_limit(options)?
+            .filter(|limit| *limit < tokens.len())
+        {
+            if options.truncate_right {
+                tokens.truncate(limit);
+            } else {
+                tokens.drain(..tokens.len() - limit);
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// How many tokens of a prompt the request keeps.
+    fn token_limit(&self, options: TokenizeOptions) -> Result<Option<usize>, PromptError> {
+        match options.truncate {
+            None => Ok(None),
+            Some(Truncate::To(limit)) => Ok(Some(limit)),
+            Some(Truncate::ToContext { output_tokens }) => match self.max_model_len {
+                Some(context) if output_tokens < context => Ok(Some(context - output_tokens)),
+                Some(context) => Err(PromptError::ContextTooSmall {
+                    context,
+                    output: output_tokens,
+                }),
+                None => Err(PromptError::ContextUnknown {
+                    model: self.name.clone(),
+                }),
+            },
+        }
+    }
+}
