@@ -1,7 +1,23 @@
 //! The two seams of the index, and the embedded store behind them.
+//!
+//! [`seam`] is the contract that every store keeps, [`EmbeddedStore`] the one
+//! that lives in this process, in memory or on a disk, and [`conformance`] the
+//! suite that every implementation is tested with. How the embedded store works,
+//! and its files, are in `docs/state.md`.
 
+pub mod conformance;
+mod disk;
+mod embedded;
+mod options;
 pub mod seam;
+mod stats;
+mod weight;
 
+pub use disk::OpenError;
+pub use embedded::EmbeddedStore;
+pub use options::{DiskOptions, EmbeddedOptions};
 pub use seam::{
     AppendError, Appended, IndexWatch, IndexWriter, WatchError, WatchItem, WatchStream,
 };
+pub use stats::StoreStats;
+pub use weight::batch_weight;
