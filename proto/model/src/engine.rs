@@ -5,8 +5,8 @@
 //! What differs between algorithms is only how that tuple becomes bytes (CBOR,
 //! pickle, or Python's own `hash()`) and which digest is taken of them; what
 //! differs between versions is the root's "parent" and the form of the extra
-//! keys. So there is one description of the tuple ([`tuple`]), one [`sink`] per
-//! encoding, and one table of versions ([`rules`]).
+//! keys. So there is one description of the tuple (`tuple`), one `sink` per
+//! encoding, and one table of versions (`rules`).
 
 mod algorithm;
 mod cbor;
