@@ -1,1 +1,1 @@
-//! Whole-system tests.
+//! Tests of the system as a whole. Everything is in `tests/`.

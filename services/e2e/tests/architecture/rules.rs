@@ -1,0 +1,160 @@
+//! The rules, as tables. A new crate or library gets its row here first.
+
+/// Crates without a runtime, sockets or clocks.
+pub(crate) const SYNC_CORES: [&str; 5] = [
+    "proto-model",
+    "indexer-events",
+    "indexer-state",
+    "scorer-index",
+    "scorer-prompt",
+];
+
+/// What would make a sync core asynchronous.
+pub(crate) const ASYNC_LIBRARIES: [&str; 10] = [
+    "async-trait",
+    "axum",
+    "futures",
+    "hyper",
+    "reqwest",
+    "tokio",
+    "tokio-stream",
+    "tokio-util",
+    "tonic",
+    "zeromq",
+];
+
+/// TLS libraries and providers beside rustls with ring.
+pub(crate) const FOREIGN_TLS: [&str; 5] = [
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+];
+
+/// Which packages of ours a package may import.
+pub(crate) struct Allowed {
+    normal: &'static [&'static str],
+    /// In tests also these.
+    tests: &'static [&'static str],
+}
+
+/// Stands for every package.
+const ANYTHING: &[&str] = &["*"];
+/// Real streams to test with.
+const RECORDINGS: &[&str] = &["loadtest-recordings"];
+const MODEL: &[&str] = &["proto-model"];
+
+impl Allowed {
+    pub(crate) fn normal(&self, name: &str) -> bool {
+        covers(self.normal, name)
+    }
+
+    pub(crate) fn in_tests(&self, name: &str) -> bool {
+        self.normal(name) || covers(self.tests, name)
+    }
+}
+
+fn covers(names: &[&str], name: &str) -> bool {
+    names.contains(&"*") || names.contains(&name)
+}
+
+/// The rule of a package; `None` if it has none yet.
+pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
+    let (normal, tests): (&[&str], &[&str]) = match package {
+        "proto-model" => (&[], RECORDINGS),
+        "proto-api" => (MODEL, &[]),
+        "indexer-events" | "indexer-state" | "scorer-index" | "scorer-prompt" => {
+            (MODEL, RECORDINGS)
+        }
+        "indexer-store" => (&["proto-model", "indexer-state"], RECORDINGS),
+        "indexer-ingest" => (
+            &["proto-model", "indexer-events", "indexer-store"],
+            &["indexer-state", "loadtest-recordings"],
+        ),
+        "scorer-server" => (
+            &[
+                "proto-model",
+                "proto-api",
+                "indexer-store",
+                "scorer-index",
+                "scorer-prompt",
+            ],
+            &["indexer-state", "loadtest-recordings"],
+        ),
+        "services-runtime" => (&[], &[]),
+        "services-kvatlas" | "services-e2e" => (ANYTHING, &[]),
+        // Engines and clients from outside know the wires only.
+        "loadtest-recordings" => (&[], &[]),
+        "loadtest-churn" => (&["proto-api"], RECORDINGS),
+        _ => return None,
+    };
+    Some(Allowed { normal, tests })
+}
+
+/// The packages that may use a library; `None` if all may.
+pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
+    Some(match library {
+        "zeromq" => &["indexer-ingest", "services-kvatlas"],
+        "rmp" | "rmp-serde" => &["indexer-events"],
+        "tokenizers" | "minijinja" | "minijinja-contrib" => &["scorer-prompt"],
+        // The hub's files, and the operator's commands.
+        "ureq" => &["scorer-prompt", "services-kvatlas"],
+        "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
+        "postcard" => &["indexer-store"],
+        "serde_yaml_ng"
+        | "hyper"
+        | "hyper-util"
+        | "tracing-subscriber"
+        | "opentelemetry"
+        | "opentelemetry_sdk"
+        | "opentelemetry-otlp"
+        | "tracing-opentelemetry" => &["services-runtime"],
+        "clap" => &["services-kvatlas"],
+        "openraft" | "sled" => &["indexer-store-raft"],
+        "redis" => &["indexer-store-redis"],
+        "kube" | "k8s-openapi" => &["router-discovery"],
+        _ => return None,
+    })
+}
+
+/// A `clippy.toml` below the root's, which it replaces for its crates.
+pub(crate) struct ClippyFile {
+    pub(crate) file: &'static str,
+    /// Bans of the root that need not hold here.
+    pub(crate) may_lift: &'static [&'static str],
+    /// Bans that must hold here beside the root's.
+    pub(crate) must_ban: &'static [&'static str],
+}
+
+const CLOCKS: &[&str] = &["std::time::SystemTime::now", "std::time::Instant::now"];
+
+/// `scorer-prompt` is not among them: chat templates may ask for the date.
+pub(crate) const CLIPPY_FILES: [ClippyFile; 5] = [
+    ClippyFile {
+        file: "services/clippy.toml",
+        may_lift: &["\"std::env::var\"", "\"std::env::vars\""],
+        must_ban: &[],
+    },
+    sync_core("proto/model/clippy.toml"),
+    sync_core("indexer/events/clippy.toml"),
+    sync_core("scorer/index/clippy.toml"),
+    ClippyFile {
+        file: "indexer/state/clippy.toml",
+        may_lift: &[],
+        must_ban: &[
+            "std::time::SystemTime::now",
+            "std::time::Instant::now",
+            "std::collections::HashMap",
+            "hashbrown::HashMap::iter",
+        ],
+    },
+];
+
+const fn sync_core(file: &'static str) -> ClippyFile {
+    ClippyFile {
+        file,
+        may_lift: &[],
+        must_ban: CLOCKS,
+    }
+}
