@@ -127,13 +127,20 @@ pub(crate) struct ClippyFile {
     pub(crate) must_ban: &'static [&'static str],
 }
 
+const ENVIRONMENT: &[&str] = &["\"std::env::var\"", "\"std::env::vars\""];
 const CLOCKS: &[&str] = &["std::time::SystemTime::now", "std::time::Instant::now"];
 
 /// `scorer-prompt` is not among them: chat templates may ask for the date.
-pub(crate) const CLIPPY_FILES: [ClippyFile; 5] = [
+pub(crate) const CLIPPY_FILES: [ClippyFile; 6] = [
     ClippyFile {
         file: "services/clippy.toml",
-        may_lift: &["\"std::env::var\"", "\"std::env::vars\""],
+        may_lift: ENVIRONMENT,
+        must_ban: &[],
+    },
+    // Its build script gets its folder from cargo's variables.
+    ClippyFile {
+        file: "proto/api/clippy.toml",
+        may_lift: ENVIRONMENT,
         must_ban: &[],
     },
     sync_core("proto/model/clippy.toml"),
