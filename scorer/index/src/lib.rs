@@ -4,10 +4,24 @@
 //! and answers, for a prompt's block keys, how long a prefix every holder holds
 //! and on which media. `docs/index.md` has the structure and its figures.
 
+mod arena;
+#[cfg(test)]
+mod audit;
 mod filter;
 mod index;
+mod intern;
+mod lanes;
 mod limits;
+mod lookup;
 mod matching;
+#[cfg(test)]
+mod model_tests;
+mod roster;
+mod set_id;
+mod shared;
+mod survivors;
+mod table;
+mod writer;
 
 pub use filter::HolderFilter;
 pub use index::{IndexBuilder, PrefixIndex};

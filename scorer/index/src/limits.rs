@@ -35,4 +35,6 @@ pub struct IndexStats {
     pub overflowed: u64,
     /// Deltas that named a holder the index does not know, and were ignored.
     pub unknown_holder: u64,
+    /// Lookups begun again because memory was being reused under them.
+    pub lookup_retries: u64,
 }

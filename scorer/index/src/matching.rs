@@ -2,6 +2,8 @@
 
 use proto_model::{Holder, Medium, MediumSet};
 
+use crate::survivors::Survivors;
+
 /// How much of the prompt one holder holds, from the first block on, without a
 /// hole. At least one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,7 @@ impl Match {
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) matches: Vec<Match>,
+    pub(crate) survivors: Survivors,
 }
 
 impl Scratch {

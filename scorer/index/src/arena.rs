@@ -1,0 +1,270 @@
+//! Which block slots are free: the writer's own book about the pages.
+//!
+//! A block goes right behind its predecessor wherever that slot is free, so that
+//! chains stay in sequence. A slot that is given back *rests* first: it is used
+//! again only after the epoch has moved ([`Arena::wake`]), because a lookup may
+//! still be looking at it.
+
+use crate::shared::PAGE;
+
+const WORDS: usize = PAGE / 64;
+
+/// Pages looked at per search for one with room.
+const SCAN: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Does not exist.
+    Absent,
+    /// Takes blocks.
+    Open,
+    /// Is being emptied, and takes none.
+    Victim,
+}
+
+#[derive(Debug, Clone)]
+struct PageBook {
+    free: [u64; WORDS],
+    free_count: u16,
+    state: State,
+    /// Whether the page is in [`Arena::empty`].
+    listed: bool,
+}
+
+/// Which pages a new run of blocks may begin in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seek {
+    /// Empty ones, and well-filled ones only if much is free altogether.
+    Roomy,
+    /// Any with a free slot.
+    Any,
+}
+
+/// See the module's words.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    books: Vec<PageBook>,
+    /// Pages that may have no block.
+    empty: Vec<u32>,
+    /// Numbers of pages that do not exist, below `books.len()`.
+    absent: Vec<u32>,
+    /// Where the next run begins if it can.
+    frontier: Option<u32>,
+    /// Free slots in open pages.
+    free: usize,
+    /// Pages that exist.
+    present: usize,
+    resting: Vec<u32>,
+    scan: usize,
+}
+
+impl Arena {
+    /// Bytes of the books, not of the pages.
+    pub(crate) fn bytes(&self) -> usize {
+        self.books.capacity() * size_of::<PageBook>()
+            + (self.empty.capacity() + self.absent.capacity() + self.resting.capacity()) * 4
+    }
+
+    /// Pages that exist.
+    pub(crate) fn present(&self) -> usize {
+        self.present
+    }
+
+    /// One more than the highest page number ever used.
+    pub(crate) fn span(&self) -> usize {
+        self.books.len()
+    }
+
+    pub(crate) fn is_present(&self, page: usize) -> bool {
+        self.books[page].state != State::Absent
+    }
+
+    /// Free slots, those at rest not counted.
+    pub(crate) fn free(&self) -> usize {
+        self.free
+    }
+
+    /// Slots given back and not usable yet.
+    pub(crate) fn resting(&self) -> usize {
+        self.resting.len()
+    }
+
+    /// Takes a slot, if possible the one after `after`.
+    pub(crate) fn take(&mut self, after: Option<u32>, seek: Seek) -> Option<u32> {
+        let next = after.and_then(|slot| slot.checked_add(1));
+        if let Some(next) = next.filter(|next| self.is_free(*next)) {
+            return Some(self.mark_taken(next));
+        }
+        loop {
+            if let Some(slot) = self.frontier.and_then(|frontier| self.first_free(frontier)) {
+                self.frontier =
+                    Some(slot + 1).filter(|next| !(*next as usize).is_multiple_of(PAGE));
+                return Some(self.mark_taken(slot));
+            }
+            self.frontier = Some(self.page_with_room(seek)? * PAGE as u32);
+        }
+    }
+
+    /// Gives a slot back, to rest.
+    pub(crate) fn rest(&mut self, slot: u32) {
+        self.resting.push(slot);
+    }
+
+    /// Makes the slots at rest usable. The epoch has moved since they were given.
+    pub(crate) fn wake(&mut self) {
+        let mut resting = std::mem::take(&mut self.resting);
+        for slot in resting.drain(..) {
+            let (page, word, bit) = split(slot);
+            let book = &mut self.books[page];
+            book.free[word] |= bit;
+            book.free_count += 1;
+            let emptied = usize::from(book.free_count) == PAGE;
+            match book.state {
+                State::Victim if emptied => {
+                    book.state = State::Open;
+                    self.free += PAGE;
+                }
+                State::Open => self.free += 1,
+                State::Victim | State::Absent => {}
+            }
+            if emptied && !book.listed {
+                book.listed = true;
+                self.empty.push(page as u32);
+            }
+        }
+        self.resting = resting;
+    }
+
+    /// The number that the next new page should have.
+    pub(crate) fn next_page(&self) -> u32 {
+        self.absent
+            .last()
+            .copied()
+            .unwrap_or(self.books.len() as u32)
+    }
+
+    /// Enters the page [`Arena::next_page`], which now exists.
+    pub(crate) fn add_page(&mut self) {
+        let book = PageBook {
+            free: [!0; WORDS],
+            free_count: PAGE as u16,
+            state: State::Open,
+            listed: true,
+        };
+        let page = self.next_page();
+        if self.absent.pop().is_some() {
+            self.books[page as usize] = book;
+        } else {
+            self.books.push(book);
+        }
+        self.empty.push(page);
+        self.present += 1;
+        self.free += PAGE;
+    }
+
+    /// If so many pages are empty that it is worth it, strikes them out.
+    pub(crate) fn drop_empty_pages(&mut self) -> bool {
+        if self.empty.len() <= 2 + self.present / 8 {
+            return false;
+        }
+        for page in std::mem::take(&mut self.empty) {
+            let book = &mut self.books[page as usize];
+            book.listed = false;
+            if book.state == State::Open && usize::from(book.free_count) == PAGE {
+                book.state = State::Absent;
+                book.free_count = 0;
+                book.free = [0; WORDS];
+                self.free -= PAGE;
+                self.present -= 1;
+                self.absent.push(page);
+            }
+        }
+        true
+    }
+
+    /// If more than half of all slots are free, a page with few blocks, which
+    /// from now on takes no more.
+    pub(crate) fn choose_victim(&mut self) -> Option<u32> {
+        if self.present < 8 || self.free < self.present * PAGE / 2 {
+            return None;
+        }
+        let frontier = self.frontier.map(|slot| slot as usize / PAGE);
+        let worth = |book: &PageBook| (PAGE / 2..PAGE).contains(&usize::from(book.free_count));
+        let page = self.scan_for(|page, book| Some(page) != frontier && worth(book))?;
+        let book = &mut self.books[page];
+        book.state = State::Victim;
+        self.free -= usize::from(book.free_count);
+        Some(page as u32)
+    }
+
+    fn page_with_room(&mut self, seek: Seek) -> Option<u32> {
+        while let Some(page) = self.empty.pop() {
+            let book = &mut self.books[page as usize];
+            book.listed = false;
+            if book.state == State::Open && usize::from(book.free_count) == PAGE {
+                return Some(page);
+            }
+        }
+        let page = match seek {
+            Seek::Roomy if self.free < self.present * PAGE / 4 => None,
+            Seek::Roomy => self.scan_for(|_, book| usize::from(book.free_count) >= PAGE / 8),
+            Seek::Any if self.free == 0 => None,
+            Seek::Any => self
+                .books
+                .iter()
+                .position(|b| b.state == State::Open && b.free_count > 0),
+        };
+        page.map(|page| page as u32)
+    }
+
+    /// An open page that suits, among the next few.
+    fn scan_for(&mut self, suits: impl Fn(usize, &PageBook) -> bool) -> Option<usize> {
+        for _ in 0..SCAN.min(self.books.len()) {
+            self.scan = (self.scan + 1) % self.books.len();
+            let book = &self.books[self.scan];
+            if book.state == State::Open && suits(self.scan, book) {
+                return Some(self.scan);
+            }
+        }
+        None
+    }
+
+    fn is_free(&self, slot: u32) -> bool {
+        let (page, word, bit) = split(slot);
+        self.books
+            .get(page)
+            .is_some_and(|book| book.state == State::Open && book.free[word] & bit != 0)
+    }
+
+    /// The first free slot of the page of `from`, from there on.
+    fn first_free(&self, from: u32) -> Option<u32> {
+        let (page, first, bit) = split(from);
+        let book = self
+            .books
+            .get(page)
+            .filter(|book| book.state == State::Open)?;
+        for word in first..WORDS {
+            let behind = if word == first { !(bit - 1) } else { !0 };
+            let free = book.free[word] & behind;
+            if free != 0 {
+                return Some((page * PAGE + word * 64) as u32 + free.trailing_zeros());
+            }
+        }
+        None
+    }
+
+    fn mark_taken(&mut self, slot: u32) -> u32 {
+        let (page, word, bit) = split(slot);
+        let book = &mut self.books[page];
+        book.free[word] &= !bit;
+        book.free_count -= 1;
+        self.free -= 1;
+        slot
+    }
+}
+
+/// Page, word in its map, bit in that.
+fn split(slot: u32) -> (usize, usize, u64) {
+    let (page, offset) = (slot as usize / PAGE, slot as usize % PAGE);
+    (page, offset / 64, 1 << (offset % 64))
+}

@@ -1,0 +1,233 @@
+//! What readers see. Everything here is changed by one writer and read by any
+//! number of readers at the same time, through atomics only.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use proto_model::Holder;
+
+use crate::set_id::SetId;
+use crate::table::{KeyHash, SUB_TABLES, SubTable};
+
+/// Blocks per page.
+pub(crate) const PAGE: usize = 1024;
+
+/// Words per set page; no record is longer.
+pub(crate) const SET_PAGE: usize = 8192;
+
+/// Marks a living holder in the roster.
+const LIVE: u64 = 1 << 32;
+
+/// The one thing that a lookup and the writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Where everything is now.
+    pub(crate) core: ArcSwap<Core>,
+    /// Grows before anything is used a second time (block slots, set records,
+    /// holder slots) and after every new `core`. A lookup during which it stood
+    /// still has seen every name with one meaning only.
+    pub(crate) epoch: AtomicU64,
+    /// Memberships refused for want of memory.
+    pub(crate) overflowed: AtomicU64,
+    /// Lookups begun again because the epoch moved.
+    pub(crate) retries: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core: ArcSwap::new(core),
+            epoch: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets readers see a new core.
+    pub(crate) fn publish(&self, core: &Arc<Core>) {
+        self.core.store(Arc::clone(core));
+        self.bump();
+    }
+
+    /// Makes every lookup now under way begin again. What the caller stores
+    /// afterwards is seen only together with the new epoch.
+    pub(crate) fn bump(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        fence(Ordering::Release);
+    }
+}
+
+/// Pages by number; a place is filled once, and emptied only in a later core.
+pub(crate) type Directory<T> = Arc<[OnceLock<Arc<T>>]>;
+
+/// A directory with room for `len` pages that begins like `old`, without the
+/// pages for which `keep` is false.
+pub(crate) fn directory<T>(
+    old: &[OnceLock<Arc<T>>],
+    len: usize,
+    keep: impl Fn(usize) -> bool,
+) -> Directory<T> {
+    let place = |number: usize| {
+        let page = OnceLock::new();
+        if let Some(old) = old
+            .get(number)
+            .and_then(OnceLock::get)
+            .filter(|_| keep(number))
+        {
+            let _first = page.set(Arc::clone(old));
+        }
+        page
+    };
+    (0..len).map(place).collect()
+}
+
+/// Blocks that lie side by side, in prefix order as far as possible.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The key; meaningful only if the set, read *before* it, is not empty.
+    pub(crate) keys: [AtomicU64; PAGE],
+    /// Who holds the block; empty if the slot is free.
+    pub(crate) sets: [AtomicU32; PAGE],
+}
+
+impl Page {
+    pub(crate) fn new() -> Self {
+        Self {
+            keys: std::array::from_fn(|_| AtomicU64::new(0)),
+            sets: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+
+    /// The holder set of a slot.
+    pub(crate) fn set(&self, offset: usize) -> SetId {
+        SetId(self.sets[offset].load(Ordering::Acquire))
+    }
+
+    pub(crate) fn key(&self, offset: usize) -> u64 {
+        self.keys[offset].load(Ordering::Acquire)
+    }
+
+    pub(crate) fn put_set(&self, offset: usize, set: SetId) {
+        self.sets[offset].store(set.0, Ordering::Release);
+    }
+
+    pub(crate) fn put_key(&self, offset: usize, key: u64) {
+        self.keys[offset].store(key, Ordering::Release);
+    }
+}
+
+/// Records of holder sets: a header (count of lanes in the low 16 bits, above
+/// it the writer's count of references), then the lanes.
+#[derive(Debug)]
+pub(crate) struct SetPage(pub(crate) Box<[AtomicU64]>);
+
+impl SetPage {
+    pub(crate) fn new() -> Self {
+        Self((0..SET_PAGE).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+/// A lookup met something that a newer core would explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Torn;
+
+/// Where everything is. Replaced as a whole when a part must move; the parts
+/// that need not move are shared between the old and the new.
+#[derive(Debug, Clone)]
+pub(crate) struct Core {
+    pub(crate) seed: u64,
+    pub(crate) table: Box<[Arc<SubTable>]>,
+    pub(crate) pages: Directory<Page>,
+    pub(crate) set_pages: Directory<SetPage>,
+    /// Holder slot to holder.
+    pub(crate) roster: Arc<[AtomicU64]>,
+}
+
+/// A block that was found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) page: &'a Page,
+    pub(crate) offset: usize,
+    pub(crate) set: SetId,
+}
+
+impl Core {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            table: (0..SUB_TABLES)
+                .map(|_| Arc::new(SubTable::new(0)))
+                .collect(),
+            pages: directory(&[], 64, |_| false),
+            set_pages: directory(&[], 1024, |_| false),
+            roster: (0..64).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    pub(crate) fn hash(&self, key: u64) -> KeyHash {
+        KeyHash::of(key, self.seed)
+    }
+
+    /// The page of a slot and the offset in it.
+    pub(crate) fn page(&self, slot: u32) -> Result<(&Page, usize), Torn> {
+        let page = self
+            .pages
+            .get(slot as usize / PAGE)
+            .and_then(OnceLock::get)
+            .ok_or(Torn)?;
+        Ok((page, slot as usize % PAGE))
+    }
+
+    /// Finds a block that somebody holds.
+    pub(crate) fn find(&self, key: u64) -> Result<Option<Found<'_>>, Torn> {
+        let hash = self.hash(key);
+        let table = &self.table[hash.sub];
+        let mut at = table.home(hash.tag);
+        for _ in 0..table.len() {
+            let entry = table.get(at);
+            if entry.is_empty() {
+                return Ok(None);
+            }
+            if let Some(slot) = entry.slot().filter(|_| entry.tag() == hash.tag) {
+                let (page, offset) = self.page(slot)?;
+                let set = page.set(offset);
+                if set != SetId::EMPTY && page.key(offset) == key {
+                    return Ok(Some(Found { page, offset, set }));
+                }
+                if table.get(at) != entry {
+                    // The block has just been moved; look again where to.
+                    continue;
+                }
+            }
+            at = table.next(at);
+        }
+        Ok(None)
+    }
+
+    /// The lanes of a record.
+    pub(crate) fn lanes(&self, record: u32) -> Result<&[AtomicU64], Torn> {
+        let page = record as usize / SET_PAGE;
+        let words = &self
+            .set_pages
+            .get(page)
+            .and_then(OnceLock::get)
+            .ok_or(Torn)?
+            .0;
+        let begin = record as usize % SET_PAGE;
+        let lanes = words[begin].load(Ordering::Acquire) & 0xffff;
+        words.get(begin + 1..begin + 1 + lanes as usize).ok_or(Torn)
+    }
+
+    /// The living holder of a slot.
+    pub(crate) fn holder(&self, slot: u32) -> Option<Holder> {
+        let word = self.roster.get(slot as usize)?.load(Ordering::Acquire);
+        (word & LIVE != 0).then_some(Holder(word as u32))
+    }
+
+    /// Says who lives in a slot.
+    pub(crate) fn put_holder(&self, slot: u32, holder: Option<Holder>) {
+        let word = holder.map_or(0, |holder| LIVE | u64::from(holder.0));
+        self.roster[slot as usize].store(word, Ordering::Release);
+    }
+}

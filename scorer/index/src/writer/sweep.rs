@@ -1,0 +1,138 @@
+//! Taking ended holders out of every set, a few blocks at a time.
+//!
+//! A round begins with the holders ended by then and visits every slot once.
+//! What is stored meanwhile cannot bring them back: they are in no new set that
+//! was not made from an old one, and the old ones' blocks are still ahead of the
+//! round or clean already. The same round empties sparse set pages.
+
+use super::Writer;
+use crate::intern::SetsFull;
+use crate::lanes;
+use crate::set_id::SetId;
+use crate::shared::{PAGE, directory};
+
+/// One pass over all slots.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// Media bits of the slots to take out, by lane number.
+    gone: Vec<u64>,
+    slots: Vec<u32>,
+    page: usize,
+    offset: usize,
+    /// Whether set pages are being emptied.
+    repack: bool,
+}
+
+impl Round {
+    pub(super) fn bytes(&self) -> usize {
+        self.gone.capacity() * 8 + self.slots.capacity() * 4
+    }
+}
+
+impl Writer {
+    /// Slots still to be visited on behalf of ended holders.
+    pub(super) fn pending_sweep(&self) -> usize {
+        let all = self.arena.span() * PAGE;
+        let round = self.round.as_ref().map_or(0, |round| {
+            all.saturating_sub(round.page * PAGE + round.offset)
+        });
+        round + if self.roster.has_ended() { all } else { 0 }
+    }
+
+    /// Goes on with the round, or begins one if there is a reason to.
+    pub(super) fn sweep(&mut self, mut steps: usize) {
+        if self.round.is_none() {
+            self.begin_round();
+        }
+        let Some(mut round) = self.round.take() else {
+            return;
+        };
+        while steps > 0 {
+            if round.page >= self.arena.span() {
+                self.end_round(round);
+                return;
+            }
+            steps -= 1;
+            if self.arena.is_present(round.page) {
+                let end = (round.offset + steps + 1).min(PAGE);
+                steps -= end - round.offset - 1;
+                self.clean_page(&round, end);
+                round.offset = end;
+            } else {
+                round.offset = PAGE;
+            }
+            if round.offset == PAGE {
+                (round.page, round.offset) = (round.page + 1, 0);
+            }
+        }
+        self.round = Some(round);
+    }
+
+    fn begin_round(&mut self) {
+        let repack = self.sets.condemn_if_sparse();
+        if !repack && !self.roster.has_ended() {
+            return;
+        }
+        let slots = self.roster.take_ended();
+        let mut gone = vec![0; self.roster.span().div_ceil(lanes::PER_LANE as usize)];
+        for slot in &slots {
+            let (number, shift) = lanes::place(*slot);
+            gone[number as usize] |= 15 << shift;
+        }
+        self.sets.forget_edits();
+        self.round = Some(Round {
+            gone,
+            slots,
+            page: 0,
+            offset: 0,
+            repack,
+        });
+    }
+
+    fn end_round(&mut self, round: Round) {
+        self.sets.forget_edits();
+        self.roster.rest(&round.slots);
+        self.wake();
+        if round.repack {
+            let emptied = self.sets.take_emptied();
+            let mut core = (*self.core).clone();
+            let keep = |page: usize| !emptied.contains(&(page as u32));
+            core.set_pages = directory(&core.set_pages, core.set_pages.len(), keep);
+            self.publish(core);
+        }
+    }
+
+    fn clean_page(&mut self, round: &Round, end: usize) {
+        for offset in round.offset..end {
+            self.clean_block(round, (round.page * PAGE + offset) as u32);
+        }
+    }
+
+    /// A block that is about to move might get behind the round.
+    pub(super) fn clean_before_move(&mut self, at: u32) {
+        if let Some(round) = self.round.take() {
+            self.clean_block(&round, at);
+            self.round = Some(round);
+        }
+    }
+
+    fn clean_block(&mut self, round: &Round, at: u32) {
+        let before = self.set_at(at);
+        if before == SetId::EMPTY {
+            return;
+        }
+        match self.sets.clean(&self.core, before, &round.gone) {
+            Ok(after) if after == before => {}
+            Ok(after) => {
+                self.sets.refer(&self.core, after, 1);
+                self.sets.release(&self.core, before, 1);
+                if after == SetId::EMPTY {
+                    self.drop_block(at);
+                } else {
+                    self.put_set(at, after);
+                }
+            }
+            Err(SetsFull) => self.forget_block(at, before),
+        }
+    }
+}
