@@ -1,1 +1,82 @@
-//! The suite.
+//! One suite for every store: what the seams promise, as tests.
+//!
+//! An implementation calls [`conformance_suite!`](crate::conformance_suite) in a
+//! test file of its own with an async function that makes an empty store:
+//!
+//! ```ignore
+//! async fn make(setup: Setup) -> MyStore { ... }
+//! indexer_store::conformance_suite!(make);
+//! ```
+//!
+//! Each case gets a store of its own. A case fails by panicking.
+
+mod appends;
+mod concurrent;
+mod make;
+mod reader;
+mod replica;
+mod watches;
+mod workload;
+
+pub use appends::{
+    a_batch_appended_again_changes_nothing, a_gap_is_reported_and_filled,
+    a_restart_ends_what_was_held, a_too_large_batch_changes_nothing, outcomes_follow_commands,
+    removed_endpoints_are_forgotten, revisions_grow_with_every_append,
+};
+pub use concurrent::{
+    a_reader_that_sleeps_delays_nobody, readers_under_load_see_every_revision_as_it_was,
+    several_writers_of_one_stream_are_one,
+};
+pub use watches::{
+    a_resumed_watch_gets_only_what_is_new, a_watch_from_beyond_the_end_starts_anew,
+    a_watch_from_nothing_gets_a_snapshot, an_idle_watch_says_that_it_is_alive,
+    too_old_a_place_gets_a_snapshot,
+};
+
+/// What a case needs of its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// Nothing special; the history reaches back over everything in the case.
+    Plain,
+    /// The history is short: some hundred small batches push out the first.
+    ShortHistory,
+}
+
+/// Runs every case on stores made by an `async fn(Setup) -> impl IndexWriter +
+/// IndexWatch`. The calling crate needs `tokio` with its macros.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make:path) => {
+        $crate::conformance_suite!(
+            @cases $make,
+            Plain: [
+                outcomes_follow_commands,
+                revisions_grow_with_every_append,
+                a_batch_appended_again_changes_nothing,
+                a_gap_is_reported_and_filled,
+                a_restart_ends_what_was_held,
+                a_too_large_batch_changes_nothing,
+                removed_endpoints_are_forgotten,
+                a_watch_from_nothing_gets_a_snapshot,
+                a_resumed_watch_gets_only_what_is_new,
+                a_watch_from_beyond_the_end_starts_anew,
+                an_idle_watch_says_that_it_is_alive,
+                several_writers_of_one_stream_are_one,
+                readers_under_load_see_every_revision_as_it_was,
+            ],
+            ShortHistory: [
+                too_old_a_place_gets_a_snapshot,
+                a_reader_that_sleeps_delays_nobody,
+            ]
+        );
+    };
+    (@cases $make:path, $($setup:ident: [$($case:ident,)*]),*) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let store = $make($crate::conformance::Setup::$setup).await;
+                $crate::conformance::$case(store).await;
+            }
+        )*)*
+    };
+}

@@ -163,7 +163,7 @@ fn read_group(
 ) -> Result<Revision, String> {
     let (first, mut rest) = payload
         .split_first_chunk::<8>()
-        .ok_or("a group has no revision".to_owned())?;
+        .ok_or_else(|| "a group has no revision".to_owned())?;
     let first = u64::from_le_bytes(*first);
     if first != at.0 + 1 {
         return Err(format!(
@@ -175,7 +175,7 @@ fn read_group(
         let length = u32::from_le_bytes(*length) as usize;
         let (bytes, behind) = behind
             .split_at_checked(length)
-            .ok_or("a batch is longer than its group".to_owned())?;
+            .ok_or_else(|| "a batch is longer than its group".to_owned())?;
         let batch: Batch = postcard::from_bytes(bytes)
             .map_err(|error| format!("a batch cannot be read: {error}"))?;
         at = apply(&batch);

@@ -1,0 +1,107 @@
+//! What a reader makes of deltas, and what they promise it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexer_state::State;
+use proto_model::{BlockKey, Delta, Holder, KeySpace, Medium, Publisher, PublisherStatus};
+
+/// A reader's replica, as simple as it can be. Two replicas are equal if a
+/// request would get the same answer from both; holder numbers do not count, for
+/// a store may give them out as it likes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Replica {
+    holders: BTreeMap<Holder, Publisher>,
+    ended: BTreeSet<Holder>,
+    held: BTreeMap<Publisher, BTreeSet<(Medium, BlockKey)>>,
+    status: BTreeMap<Publisher, PublisherStatus>,
+    spaces: BTreeMap<Publisher, BTreeSet<KeySpace>>,
+}
+
+impl PartialEq for Replica {
+    fn eq(&self, other: &Self) -> bool {
+        self.held == other.held && self.status == other.status && self.spaces == other.spaces
+    }
+}
+
+impl Replica {
+    /// The replica of a reader that has just read a snapshot of `state`.
+    pub(super) fn of(state: &State) -> Self {
+        let mut replica = Self::default();
+        state.view().for_each(|delta| replica.apply(&delta));
+        replica
+    }
+
+    pub(super) fn held(&self, publisher: &Publisher) -> usize {
+        self.held.get(publisher).map_or(0, BTreeSet::len)
+    }
+
+    pub(super) fn status(&self, publisher: &Publisher) -> Option<&PublisherStatus> {
+        self.status.get(publisher)
+    }
+
+    /// Panics if the delta breaks a promise.
+    pub(super) fn apply(&mut self, delta: &Delta) {
+        match delta {
+            Delta::HolderBegan { holder, publisher } => {
+                assert!(
+                    !self.ended.contains(holder),
+                    "{holder:?} began after it had ended"
+                );
+                let taken = self
+                    .held
+                    .insert(publisher.clone(), BTreeSet::new())
+                    .is_some();
+                assert!(!taken, "{publisher} has two holders at a time");
+                self.holders.insert(*holder, publisher.clone());
+            }
+            Delta::HolderEnded { holder } => {
+                let publisher = self.holders.remove(holder);
+                let publisher = publisher.unwrap_or_else(|| panic!("{holder:?} ended unknown"));
+                self.held.remove(&publisher);
+                self.ended.insert(*holder);
+            }
+            Delta::Stored {
+                holder,
+                medium,
+                keys,
+            } => {
+                let held = self.held_by(*holder);
+                keys.iter()
+                    .for_each(|key| assert!(held.insert((*medium, *key)), "{key:?} is not new"));
+            }
+            Delta::Removed {
+                holder,
+                medium,
+                keys,
+            } => {
+                let held = self.held_by(*holder);
+                keys.iter()
+                    .for_each(|key| assert!(held.remove(&(*medium, *key)), "{key:?} is unknown"));
+            }
+            Delta::Status(status) => {
+                self.status.insert(status.publisher.clone(), status.clone());
+            }
+            Delta::Space(announced) => {
+                let spaces = self.spaces.entry(announced.publisher.clone()).or_default();
+                assert!(
+                    spaces.insert(announced.space.clone()),
+                    "a space was announced twice"
+                );
+            }
+            Delta::PublisherRemoved { publisher } => {
+                assert!(
+                    !self.held.contains_key(publisher),
+                    "{publisher} still has a holder"
+                );
+                self.status.remove(publisher);
+                self.spaces.remove(publisher);
+            }
+        }
+    }
+
+    fn held_by(&mut self, holder: Holder) -> &mut BTreeSet<(Medium, BlockKey)> {
+        let publisher = self.holders.get(&holder);
+        let publisher = publisher.unwrap_or_else(|| panic!("{holder:?} is unknown"));
+        self.held.get_mut(publisher).expect("a holder has a set")
+    }
+}
