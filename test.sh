@@ -25,7 +25,7 @@ need() {
 
 # A finished environment keeps a copy of what it was made from.
 prepare_peers() {
-  if ! cmp -s "$requirements" "$peers/made-from.txt"; then
+  if ! cmp -s "$requirements" "$peers/made-from.txt" || ! "$peers/bin/python" -c 'import zmq, grpc'; then
     rm -rf "$peers"
     python3 -m venv "$peers" || fail "no Python environment; install python3-venv"
     "$peers/bin/python" -m pip install --quiet --disable-pip-version-check \
@@ -58,7 +58,7 @@ if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --workspace --locked --no-fail-fast
 else
   section "Tests"
-  cargo test --workspace --all-targets --locked --no-fail-fast
+  cargo test --workspace --lib --bins --tests --locked --no-fail-fast
 fi
 
 section "Documentation tests"
