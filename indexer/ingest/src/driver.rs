@@ -1,0 +1,223 @@
+//! The one task that owns every sequencer: queue in, batches out.
+//!
+//! One append is under way at a time; while the store works on it, the next
+//! batch gathers in the sequencers. When too much waits, nothing more is taken
+//! from the queue, and the sockets stop being read.
+
+mod append;
+mod batch;
+mod publishers;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexer_store::{AppendError, Appended, IndexWriter};
+use proto_model::Publisher;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::IngestConfig;
+use crate::models::Models;
+use crate::replay::{ReplayNews, Replayed, Replayer};
+use crate::sequencer::Work;
+use crate::sockets::{Inbound, Live};
+use crate::translate::Shared;
+use crate::view::PublisherView;
+use append::append_until_known;
+use batch::Limits;
+use publishers::PublisherState;
+
+/// Asks for the list of publishers.
+pub(crate) type Query = oneshot::Sender<Vec<PublisherView>>;
+
+/// What others may see of the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// The store refuses everything: nothing more is taken.
+    pub(crate) closed: AtomicBool,
+    /// The store does not take the present batch yet.
+    pub(crate) retrying: AtomicBool,
+}
+
+/// What the driver works with.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<IngestConfig>,
+    pub(crate) writer: Arc<dyn IndexWriter>,
+    pub(crate) shared: Shared,
+    pub(crate) models: Models,
+    pub(crate) replayer: Replayer,
+    pub(crate) health: Arc<Health>,
+    /// No more replays: the ingestor stops.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The receiving ends.
+pub(crate) struct Inputs {
+    pub(crate) inbound: mpsc::Receiver<Inbound>,
+    pub(crate) replayed: mpsc::Receiver<Replayed>,
+    pub(crate) queries: mpsc::Receiver<Query>,
+}
+
+pub(crate) struct Driver {
+    parts: Parts,
+    publishers: HashMap<Arc<Publisher>, PublisherState>,
+    /// The publishers that a connection has delivered.
+    connections: HashMap<u64, Vec<Arc<Publisher>>>,
+    /// Publishers with something to append, in the order of asking.
+    dirty: std::collections::VecDeque<Arc<Publisher>>,
+    /// When the next batch is to be built at the latest.
+    due: Option<Instant>,
+    flight: Option<Flight>,
+    limits: Limits,
+    pending_bytes: usize,
+    held_bytes: usize,
+}
+
+struct Flight {
+    works: Vec<(Arc<Publisher>, Work)>,
+    answer: JoinHandle<Result<Appended, AppendError>>,
+    since: Instant,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let limits = Limits::of(&parts.config.batching);
+        Self {
+            parts,
+            publishers: HashMap::new(),
+            connections: HashMap::new(),
+            dirty: std::collections::VecDeque::new(),
+            due: None,
+            flight: None,
+            limits,
+            pending_bytes: 0,
+            held_bytes: 0,
+        }
+    }
+
+    /// Runs until the queue is closed and everything in it has been appended.
+    pub(crate) async fn run(mut self, mut inputs: Inputs) {
+        let mut open = true;
+        while open || self.flight.is_some() || !self.dirty.is_empty() {
+            if self.closed() && !open {
+                return;
+            }
+            self.append_if_due();
+            let room = self.has_room();
+            let (due, idle) = (self.due, self.flight.is_none());
+            tokio::select! {
+                answer = answer(&mut self.flight) => self.finish_append(answer),
+                () = sleep_until(due), if due.is_some() && idle => {}
+                inbound = inputs.inbound.recv(), if open && room => match inbound {
+                    Some(inbound) => self.take_in(inbound),
+                    None => open = false,
+                },
+                Some(replayed) = inputs.replayed.recv(), if room => self.take_replayed(replayed),
+                Some(query) = inputs.queries.recv() => {
+                    query.send(self.views()).ok();
+                }
+                () = self.parts.stop.cancelled(), if open && !room && self.closed() => open = false,
+            }
+        }
+    }
+
+    fn closed(&self) -> bool {
+        self.parts.health.closed.load(Ordering::Relaxed)
+    }
+
+    fn has_room(&self) -> bool {
+        !self.closed() && self.pending_bytes < self.parts.config.bounds.pending_bytes.get()
+    }
+
+    fn take_in(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Opened { connection, stream } => {
+                if let Some(publisher) = self.publisher(&stream) {
+                    self.attach(connection, &publisher);
+                }
+            }
+            Inbound::Closed { connection } => self.detach(connection),
+            Inbound::Live(live) => self.take_live(*live),
+        }
+    }
+
+    fn take_live(&mut self, live: Live) {
+        let Live { connection, stream, stamp, decoded, permit } = live;
+        let Some(publisher) = self.publisher(&stream) else {
+            return self.parts.shared.metrics.messages.add("refused", 1);
+        };
+        self.attach(connection, &publisher);
+        let room = self.held_bytes < self.parts.config.bounds.held_bytes.get();
+        self.touch(&publisher, |state, shared| {
+            state.heard(stamp.sequence);
+            let entry = state.translate(stamp, decoded, shared);
+            state.sequencer.live(entry, state.connections.len() <= 1, room);
+        });
+        drop(permit);
+    }
+
+    fn take_replayed(&mut self, replayed: Replayed) {
+        let Replayed { publisher, run, news } = replayed;
+        self.touch(&publisher, |state, shared| match news {
+            ReplayNews::Message { stamp, decoded } => {
+                shared.metrics.replay_messages.inc();
+                let entry = state.translate(stamp, *decoded, shared);
+                state.sequencer.replayed(run, entry);
+            }
+            ReplayNews::Ended(end) => {
+                shared.metrics.replays.add(end.label(), 1);
+                state.sequencer.replay_ended(run, end);
+            }
+        });
+    }
+
+    /// Starts an append if nothing is under way and the batch has waited long
+    /// enough, or is large enough.
+    fn append_if_due(&mut self) {
+        if self.flight.is_some() || self.dirty.is_empty() || self.closed() {
+            return;
+        }
+        let full = self.pending_bytes >= self.limits.bytes;
+        if !full && self.due.is_some_and(|due| Instant::now() < due) {
+            return;
+        }
+        self.due = None;
+        let (batch, works) = self.build_batch();
+        if batch.commands.is_empty() {
+            return;
+        }
+        let messages = works.iter().map(|(_, work)| work.messages()).sum::<usize>();
+        self.parts.shared.metrics.batch_messages.observe(messages as f64);
+        let appending = append_until_known(
+            Arc::clone(&self.parts.writer),
+            batch,
+            self.parts.config.backoff.clone(),
+            Arc::clone(&self.parts.health),
+            self.parts.shared.metrics.clone(),
+        );
+        let answer = tokio::spawn(appending);
+        self.flight = Some(Flight { works, answer, since: Instant::now() });
+    }
+}
+
+/// The answer of the append under way; never, if there is none.
+async fn answer(flight: &mut Option<Flight>) -> Result<Appended, AppendError> {
+    match flight {
+        None => std::future::pending().await,
+        Some(flight) => (&mut flight.answer).await.unwrap_or_else(|error| {
+            Err(AppendError::Closed { reason: format!("append task ended: {error}") })
+        }),
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,232 @@
+//! Starting, watching and stopping an ingestor.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indexer_store::IndexWriter;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::check::{FirstBlocks, Probe};
+use crate::config::{ConfigError, IngestConfig};
+use crate::driver::{Driver, Health, Inputs, Parts, Query};
+use crate::findings::Findings;
+use crate::metrics::Metrics;
+use crate::models::{Models, hash_rules};
+use crate::replay::{REPLAY_QUEUE, Replayer};
+use crate::sockets::{self, Intake, SocketContext};
+use crate::source::Source;
+use crate::translate::Shared;
+use crate::view::PublisherView;
+use crate::zmtp::Limits;
+use crate::{AddressError, TcpAddress};
+
+/// Questions that may wait for the driver.
+const QUERIES: usize = 16;
+
+/// Why an ingestor did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has mistakes.
+    #[error("configuration has {} mistakes, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Config(Vec<ConfigError>),
+    /// A socket could not be bound.
+    #[error("cannot bind {address}; is the port taken by another process?")]
+    Bind {
+        /// The address.
+        address: TcpAddress,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running ingestor. Dropping it stops it without draining; see
+/// [`Ingestor::shutdown`].
+#[derive(Debug)]
+pub struct Ingestor {
+    bound: Vec<SocketAddr>,
+    findings: Findings,
+    health: Arc<Health>,
+    queries: mpsc::Sender<Query>,
+    stop: CancellationToken,
+    driver: JoinHandle<()>,
+    tasks: TaskTracker,
+}
+
+impl Ingestor {
+    /// Binds all sockets, then starts taking messages in. Engines that cannot be
+    /// reached yet are tried again and again; that is no error.
+    pub async fn start(
+        config: IngestConfig,
+        writer: Arc<dyn IndexWriter>,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        config.validate().map_err(StartError::Config)?;
+        let metrics = Metrics::register(registry);
+        let findings = Findings::new(config.bounds.findings.get());
+        let (intake, inbound) = sockets::intake(&config.bounds, &metrics);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let config = Arc::new(config);
+        let context = socket_context(&config, intake, &metrics, &findings, &stop);
+        let bound = listen(&config, &context, &tasks).await?;
+        dial(&config, &context, &tasks)?;
+        let (news, replayed) = mpsc::channel(REPLAY_QUEUE);
+        let (queries, asked) = mpsc::channel(QUERIES);
+        let health = Arc::new(Health::default());
+        let driver = Driver::new(Parts {
+            writer,
+            shared: Shared {
+                findings: findings.clone(),
+                metrics,
+                first_blocks: FirstBlocks::default(),
+                probe: Probe::new(hash_rules(&config.models)),
+            },
+            models: Models::new(&config.models),
+            replayer: replayer(&config, news),
+            health: Arc::clone(&health),
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+            config,
+        });
+        let driver = tokio::spawn(driver.run(Inputs { inbound, replayed, queries: asked }));
+        Ok(Self { bound, findings, health, queries, stop, driver, tasks })
+    }
+
+    /// The addresses of the bound sockets, in the order of the configuration
+    /// and its ranks; with real ports where 0 was asked for.
+    #[must_use]
+    pub fn bound_addresses(&self) -> &[SocketAddr] {
+        &self.bound
+    }
+
+    /// Whether messages are taken in and the store takes batches.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        !self.driver.is_finished()
+            && !self.stop.is_cancelled()
+            && !self.health.closed.load(Ordering::Relaxed)
+            && !self.health.retrying.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong with publishers.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// All publishers heard of, in order.
+    pub async fn publishers(&self) -> Vec<PublisherView> {
+        let (answer, views) = oneshot::channel();
+        if self.queries.send(answer).await.is_err() {
+            return Vec::new();
+        }
+        views.await.unwrap_or_default()
+    }
+
+    /// Stops reading, appends what has been read, and ends. What is not
+    /// appended within `limit` is dropped: the engines' replay still has it.
+    /// Returns whether everything was appended.
+    pub async fn shutdown(mut self, limit: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        let drained = tokio::time::timeout(limit, &mut self.driver).await.is_ok();
+        self.driver.abort();
+        drained && !self.health.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ingestor {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.driver.abort();
+    }
+}
+
+fn socket_context(
+    config: &IngestConfig,
+    intake: Intake,
+    metrics: &Metrics,
+    findings: &Findings,
+    stop: &CancellationToken,
+) -> Arc<SocketContext> {
+    let message_bytes = config.bounds.message_bytes.get();
+    Arc::new(SocketContext {
+        intake,
+        metrics: metrics.clone(),
+        findings: findings.clone(),
+        events: indexer_events::Limits { payload_bytes: message_bytes, ..Default::default() },
+        message_bytes,
+        stop: stop.clone(),
+        connections: AtomicU64::new(0),
+    })
+}
+
+fn replayer(config: &IngestConfig, news: mpsc::Sender<crate::replay::Replayed>) -> Replayer {
+    let message_bytes = config.bounds.message_bytes.get();
+    Replayer {
+        slots: Arc::new(Semaphore::new(config.replay.parallel.get())),
+        limits: Limits { message_bytes, frames: sockets::FRAMES },
+        events: indexer_events::Limits { payload_bytes: message_bytes, ..Default::default() },
+        timeout: config.replay.timeout,
+        backoff: config.backoff.clone(),
+        news,
+    }
+}
+
+async fn listen(
+    config: &IngestConfig,
+    context: &Arc<SocketContext>,
+    tasks: &TaskTracker,
+) -> Result<Vec<SocketAddr>, StartError> {
+    let mut bound = Vec::new();
+    for bind in &config.bind {
+        let prefix: Arc<str> = bind.topic_prefix.as_str().into();
+        for rank in 0..bind.ranks.get() {
+            let address = bind.address.for_rank(rank).map_err(config_error)?;
+            let failed = |source| StartError::Bind { address: address.clone(), source };
+            let listener = sockets::bind(&address).await.map_err(failed)?;
+            bound.push(listener.local_addr().map_err(failed)?);
+            let source = Source::bound(bind, &config.cluster, rank).map_err(endpoint_error)?;
+            let limit = config.bounds.connections.get();
+            let (context, prefix) = (Arc::clone(context), Arc::clone(&prefix));
+            let source = Arc::new(source);
+            tasks.spawn(sockets::serve(context, listener, source, prefix, limit, tasks.clone()));
+        }
+    }
+    Ok(bound)
+}
+
+fn dial(
+    config: &IngestConfig,
+    context: &Arc<SocketContext>,
+    tasks: &TaskTracker,
+) -> Result<(), StartError> {
+    for connect in &config.connect {
+        for rank in 0..connect.ranks.get() {
+            let address = connect.address.for_rank(rank).map_err(config_error)?;
+            let replay = connect.replay.as_ref().map(|replay| replay.for_rank(rank));
+            let replay = replay.transpose().map_err(config_error)?;
+            let source = Source::connected(connect, &config.cluster, rank, replay);
+            let source = Arc::new(source.map_err(endpoint_error)?);
+            let prefix = connect.topic_prefix.clone();
+            let backoff = config.backoff.clone();
+            let context = Arc::clone(context);
+            tasks.spawn(sockets::keep_connected(context, address, source, prefix, backoff));
+        }
+    }
+    Ok(())
+}
+
+fn config_error(problem: AddressError) -> StartError {
+    StartError::Config(vec![ConfigError::Address { field: "address".to_owned(), problem }])
+}
+
+fn endpoint_error(problem: proto_model::EndpointError) -> StartError {
+    StartError::Config(vec![ConfigError::Endpoint { field: "identity".to_owned(), problem }])
+}

@@ -1,0 +1,355 @@
+//! One publisher's order: what to append, what to fetch again, what to give up.
+//!
+//! Pure: events come in, work goes out, nothing is awaited. The state is the
+//! only judge of what is new, late or of a new life; the sequencer reacts to
+//! its answers. At most one command per publisher is under way, so an answer
+//! always speaks about the newest position.
+//!
+//! ```text
+//!             live()                      take()            done()
+//!  socket ───────────▶ ready ───────────────▶ append ───────────▶ gap? ──┐
+//!                 └──▶ held ◀─────────────────────────────────────────── │
+//!  replay ─ replayed() ▶ ready      ▲  released when the replay has ended │
+//!     ▲                                                                   │
+//!     └───────────── Ask / Replay ◀───────────────────────────────────────┘
+//! ```
+
+mod live_order;
+mod ready;
+mod recovery;
+#[cfg(test)]
+mod tests;
+
+use proto_model::{Cursor, Incarnation, Outcome};
+
+use crate::entry::Entry;
+use live_order::{LiveOrder, LiveVerdict};
+use ready::{Held, Ready, Step};
+use recovery::Run;
+
+/// What a sequencer may do and keep.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Whether the publisher has a replay socket.
+    pub(crate) replayable: bool,
+    /// Tries of one replay.
+    pub(crate) attempts: u32,
+    /// Messages held back while a replay runs.
+    pub(crate) held_messages: usize,
+}
+
+/// One command's worth of work. Goes back to [`Sequencer::done`] with the
+/// outcome, or to [`Sequencer::put_back`] if it was not appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Append these messages.
+    Events(Vec<Entry>),
+    /// Append no messages, only to learn the cursor.
+    Ask,
+    /// Say that everything before `next` is lost.
+    Gap {
+        /// The incarnation as last seen in the state.
+        incarnation: Option<Incarnation>,
+        /// The first sequence that will be delivered.
+        next: u64,
+    },
+    /// End the incarnation.
+    Reset {
+        /// The incarnation that is over.
+        incarnation: Incarnation,
+    },
+}
+
+impl Work {
+    /// How many messages it appends.
+    pub(crate) fn messages(&self) -> usize {
+        if let Self::Events(entries) = self { entries.len() } else { 0 }
+    }
+
+    /// Their estimated size.
+    pub(crate) fn bytes(&self) -> usize {
+        if let Self::Events(entries) = self { entries.iter().map(Entry::bytes).sum() } else { 0 }
+    }
+}
+
+/// A replay to start. Answers carry `run`; those of an earlier run are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReplayOrder {
+    /// Which replay this is.
+    pub(crate) run: u64,
+    /// The first sequence to ask for.
+    pub(crate) from: u64,
+    /// Tries before this one.
+    pub(crate) failures: u32,
+}
+
+/// How a replay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplayEnd {
+    /// The engine said that there is no more.
+    Complete,
+    /// It could not be reached, fell silent or spoke nonsense.
+    Failed,
+}
+
+impl ReplayEnd {
+    /// The name used in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What happened, for counters and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// A live message was seen before.
+    LiveDuplicate,
+    /// A live message was dropped because too many are held; it will be fetched.
+    HeldDropped,
+    /// The state found a gap of so many messages.
+    GapFound(u64),
+    /// So many messages are given up as lost.
+    GapGivenUp(u64),
+    /// The engine restarted, and the state noticed.
+    Restarted,
+    /// The engine restarted in a way that only the ingestor can see.
+    ResetNeeded,
+    /// A replay was given up after its last try.
+    ReplayGivenUp,
+    /// The state refused the publisher.
+    Refused,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Live messages are appended as they come.
+    Live,
+    /// The state is being asked where it stands, so that a replay can begin.
+    Asking,
+    /// The incarnation is being ended.
+    Resetting,
+    /// A replay runs.
+    Replaying(Run),
+}
+
+/// One publisher's order.
+#[derive(Debug)]
+pub(crate) struct Sequencer {
+    rules: Rules,
+    phase: Phase,
+    order: LiveOrder,
+    ready: Ready,
+    held: Held,
+    busy: bool,
+    /// The newest answer of the state; the outer `None` before the first.
+    cursor: Option<Option<Cursor>>,
+    /// The expected sequence that a replay has failed to bring.
+    tried: Option<u64>,
+    /// Another connection came up while a replay was running.
+    verify_again: bool,
+    runs: u64,
+    replay: Option<ReplayOrder>,
+    notes: Vec<Note>,
+}
+
+impl Sequencer {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            phase: Phase::Live,
+            order: LiveOrder::default(),
+            ready: Ready::default(),
+            held: Held::default(),
+            busy: false,
+            cursor: None,
+            tried: None,
+            verify_again: false,
+            runs: 0,
+            replay: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// A connection to the publisher came up: what was missed meanwhile is
+    /// fetched, and a restart that nobody saw is found, even if the engine is
+    /// idle. Live messages wait until that is done.
+    pub(crate) fn connected(&mut self) {
+        if !self.rules.replayable {
+            return;
+        }
+        match self.phase {
+            Phase::Live => {
+                self.tried = None;
+                self.phase = Phase::Asking;
+            }
+            Phase::Asking | Phase::Resetting => {}
+            Phase::Replaying(_) => self.verify_again = true,
+        }
+    }
+
+    /// A message came on the live stream. `room` is false if no more memory may
+    /// be used for messages that are held back.
+    pub(crate) fn live(&mut self, entry: Entry, alone: bool, room: bool) {
+        let message = &entry.message;
+        let seen = (message.sequence, message.timestamp, message.stream);
+        match self.order.judge(seen, alone) {
+            LiveVerdict::Duplicate => return self.notes.push(Note::LiveDuplicate),
+            LiveVerdict::ClockWentBack => self.reset(),
+            LiveVerdict::Pass => {}
+        }
+        if matches!(self.phase, Phase::Live) {
+            self.ready.push_back(Step::Entry(entry));
+        } else if !self.held.push(entry, self.rules.held_messages, room) {
+            self.notes.push(Note::HeldDropped);
+        }
+    }
+
+    /// The next command to append, of at most so many messages and bytes (but
+    /// always at least one message); `None` while one is under way.
+    pub(crate) fn take(&mut self, messages: usize, bytes: usize) -> Option<Work> {
+        if self.busy {
+            return None;
+        }
+        let work = self.next_work(messages, bytes)?;
+        self.busy = true;
+        Some(work)
+    }
+
+    fn next_work(&mut self, messages: usize, bytes: usize) -> Option<Work> {
+        match self.ready.front() {
+            Some(Step::Entry(_)) => {
+                Some(Work::Events(self.ready.take_entries(messages, bytes)))
+            },
+            Some(Step::Gap { next }) => {
+                let work = Work::Gap { incarnation: self.known().map(|c| c.incarnation), next: *next };
+                self.ready.pop_front();
+                Some(work)
+            }
+            Some(Step::Reset) => {
+                let Some(cursor) = self.cursor else { return Some(Work::Ask) };
+                self.ready.pop_front();
+                let Some(cursor) = cursor else {
+                    self.after_reset();
+                    return self.next_work(messages, bytes);
+                };
+                Some(Work::Reset { incarnation: cursor.incarnation })
+            }
+            None => matches!(self.phase, Phase::Asking).then_some(Work::Ask),
+        }
+    }
+
+    /// The command was not appended: it is next again.
+    pub(crate) fn put_back(&mut self, work: Work) {
+        self.busy = false;
+        match work {
+            Work::Events(entries) => self.put_entries_back(entries),
+            Work::Gap { next, .. } => self.ready.push_front(Step::Gap { next }),
+            Work::Reset { .. } => self.ready.push_front(Step::Reset),
+            Work::Ask => {}
+        }
+    }
+
+    /// These entries did not fit into the command after all; the command with
+    /// those before them stays under way.
+    pub(crate) fn put_entries_back(&mut self, entries: Vec<Entry>) {
+        for entry in entries.into_iter().rev() {
+            self.ready.push_front(Step::Entry(entry));
+        }
+    }
+
+    /// The command was appended, with this outcome.
+    pub(crate) fn done(&mut self, work: Work, outcome: &Outcome) {
+        self.busy = false;
+        if outcome.restarted {
+            self.notes.push(Note::Restarted);
+        }
+        self.learn(outcome.cursor);
+        if outcome.refused.is_some() {
+            self.notes.push(Note::Refused);
+            return self.give_up_entries();
+        }
+        match work {
+            Work::Ask => {
+                if matches!(self.phase, Phase::Asking) && self.ready.is_empty() {
+                    self.start_replay(self.expected());
+                }
+            }
+            Work::Gap { .. } => self.tried = None,
+            Work::Reset { .. } => self.after_reset(),
+            Work::Events(entries) => {
+                if let Some(gap) = outcome.gap {
+                    self.fill_gap(entries, gap);
+                }
+            }
+        }
+    }
+
+    /// Another incarnation makes what was tried before void.
+    fn learn(&mut self, cursor: Option<Cursor>) {
+        if let (Some(old), Some(new)) = (self.known(), cursor)
+            && old.incarnation != new.incarnation
+        {
+            self.tried = None;
+        }
+        self.cursor = Some(cursor);
+    }
+
+    /// A refused publisher's messages have nowhere to go.
+    fn give_up_entries(&mut self) {
+        self.ready.take();
+        self.held.take();
+        self.phase = Phase::Live;
+        self.replay = None;
+    }
+
+    fn known(&self) -> Option<Cursor> {
+        self.cursor.flatten()
+    }
+
+    fn expected(&self) -> u64 {
+        self.known().map_or(0, |cursor| cursor.next)
+    }
+
+    /// A replay that should be started now, once.
+    pub(crate) fn take_replay(&mut self) -> Option<ReplayOrder> {
+        self.replay.take()
+    }
+
+    /// What happened since this was last asked.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Where the state last said it stands.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        self.known()
+    }
+
+    /// Whether there is work that [`Self::take`] would give.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.busy && (!self.ready.is_empty() || matches!(self.phase, Phase::Asking))
+    }
+
+    /// Whether nothing waits, is under way or is held back.
+    pub(crate) fn idle(&self) -> bool {
+        !self.busy && self.ready.is_empty() && matches!(self.phase, Phase::Live)
+    }
+
+    /// Whether a replay is wanted or runs.
+    pub(crate) fn recovering(&self) -> bool {
+        !matches!(self.phase, Phase::Live)
+    }
+
+    /// Estimated bytes that are held back.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// Estimated bytes that wait to be appended.
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready.bytes()
+    }
+}

@@ -1,0 +1,172 @@
+//! Replays, gaps that cannot be filled, and lives that only the ingestor sees end.
+
+use proto_model::{SequenceGap, Timestamp};
+
+use super::ready::Step;
+use super::{Note, Phase, ReplayEnd, ReplayOrder, Sequencer};
+use crate::entry::Entry;
+
+/// A replay under way.
+#[derive(Debug)]
+pub(super) struct Run {
+    number: u64,
+    /// What the state needed when the replay began.
+    expected: u64,
+    /// What was asked for first.
+    from: u64,
+    failures: u32,
+    /// The newest message when the last try began.
+    before: Option<u64>,
+    /// The newest message that came, if any.
+    last: Option<(u64, Timestamp)>,
+}
+
+impl Sequencer {
+    /// Asks for everything from one before `expected`: the overlap shows by its
+    /// timestamp if the engine restarted behind the gap.
+    pub(super) fn start_replay(&mut self, expected: u64) {
+        let from = expected.saturating_sub(1);
+        self.runs += 1;
+        let number = self.runs;
+        self.phase = Phase::Replaying(Run { number, expected, from, failures: 0, before: None, last: None });
+        self.replay = Some(ReplayOrder { run: number, from, failures: 0 });
+    }
+
+    /// The state left out `entries` (from the one it names on), because
+    /// messages before them are missing.
+    pub(super) fn fill_gap(&mut self, mut entries: Vec<Entry>, gap: SequenceGap) {
+        let first = entries.iter().position(|entry| entry.message.sequence == gap.found);
+        let left_out = entries.split_off(first.unwrap_or(0));
+        let (hopeless, in_replay) = match &self.phase {
+            // These messages are of the life that is being ended.
+            Phase::Resetting => return,
+            Phase::Replaying(run) => (run.from <= gap.expected, true),
+            Phase::Live | Phase::Asking => (self.tried == Some(gap.expected), false),
+        };
+        self.put_entries_back(left_out);
+        let missing = gap.found.saturating_sub(gap.expected);
+        if hopeless || !self.rules.replayable {
+            self.notes.push(Note::GapGivenUp(missing));
+            return self.ready.push_front(Step::Gap { next: gap.found });
+        }
+        self.notes.push(Note::GapFound(missing));
+        if in_replay {
+            // What the abandoned replay brought comes again with the next one.
+            self.ready.take();
+        } else {
+            self.hold_ready();
+        }
+        self.start_replay(gap.expected);
+    }
+
+    /// Live messages that were about to be appended wait for the replay.
+    fn hold_ready(&mut self) {
+        let limit = self.rules.held_messages;
+        let later = self.held.take();
+        let ready = self.ready.take().into_iter().filter_map(|step| match step {
+            Step::Entry(entry) => Some(entry),
+            Step::Gap { .. } | Step::Reset => None,
+        });
+        for entry in ready.chain(later) {
+            if !self.held.push(entry, limit, true) {
+                self.notes.push(Note::HeldDropped);
+            }
+        }
+    }
+
+    /// Ends the incarnation that the state knows; messages wait until it has.
+    pub(super) fn reset(&mut self) {
+        // What waits is of a life that is over: the reset makes it void.
+        self.held.take();
+        if matches!(self.phase, Phase::Resetting) {
+            return;
+        }
+        self.notes.push(Note::ResetNeeded);
+        self.ready.take();
+        self.ready.push_back(Step::Reset);
+        self.replay = None;
+        self.phase = Phase::Resetting;
+    }
+
+    /// The old life is over: the new one is fetched from its beginning.
+    pub(super) fn after_reset(&mut self) {
+        self.tried = None;
+        if self.rules.replayable {
+            self.start_replay(0);
+        } else {
+            self.release_held(None);
+        }
+    }
+
+    /// A message of replay `run` came.
+    pub(crate) fn replayed(&mut self, run: u64, entry: Entry) {
+        let known = self.known();
+        let Phase::Replaying(current) = &mut self.phase else { return };
+        if current.number != run {
+            return;
+        }
+        let message = &entry.message;
+        let overlap = current.last.is_none()
+            && known.is_some_and(|cursor| {
+                message.sequence.checked_add(1) == Some(cursor.next)
+                    && message.timestamp < cursor.timestamp
+            });
+        if overlap {
+            // The message that the state had under this number was made later:
+            // the engine restarted and its clock went back.
+            return self.reset();
+        }
+        current.last = Some((message.sequence, message.timestamp));
+        self.ready.push_back(Step::Entry(entry));
+    }
+
+    /// Replay `run` is over.
+    pub(crate) fn replay_ended(&mut self, run: u64, end: ReplayEnd) {
+        let known = self.known();
+        let Phase::Replaying(current) = &mut self.phase else { return };
+        if current.number != run {
+            return;
+        }
+        if end == ReplayEnd::Failed {
+            let reached = current.last.map(|(sequence, _)| sequence);
+            // A try that brought something does not count against the next.
+            let progress = reached > current.before;
+            current.before = reached;
+            current.failures = if progress { 1 } else { current.failures + 1 };
+            if progress || current.failures < self.rules.attempts {
+                let from = current.last.map_or(current.from, |(sequence, _)| sequence);
+                let failures = current.failures;
+                self.replay = Some(ReplayOrder { run, from, failures });
+                return;
+            }
+            self.notes.push(Note::ReplayGivenUp);
+        }
+        let (last, expected, from) = (current.last, current.expected, current.from);
+        let nothing = end == ReplayEnd::Complete && last.is_none() && !self.held.reaches(from);
+        if nothing && known.is_some_and(|cursor| cursor.next > 0) {
+            // The engine has not yet come to a number that the state has seen:
+            // it is a new life.
+            return self.reset();
+        }
+        self.tried = Some(expected);
+        self.release_held(last);
+    }
+
+    /// Live messages go on; those that the replay brought too are dropped.
+    fn release_held(&mut self, last: Option<(u64, Timestamp)>) {
+        self.phase = Phase::Live;
+        let seen = |entry: &Entry| {
+            let message = &entry.message;
+            last.is_some_and(|(sequence, time)| {
+                message.sequence <= sequence && message.timestamp <= time
+            })
+        };
+        let held = self.held.take();
+        for entry in held.into_iter().filter(|entry| !seen(entry)) {
+            self.ready.push_back(Step::Entry(entry));
+        }
+        if std::mem::take(&mut self.verify_again) {
+            self.connected();
+        }
+    }
+}
