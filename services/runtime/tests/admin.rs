@@ -59,7 +59,8 @@ async fn rest(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn probes_and_metrics_are_answered() {
-    let readiness = Readiness::new();
+    let stop = CancellationToken::new();
+    let readiness = Readiness::until(&stop);
     let watch = readiness.gate("store watch");
     let admin = admin::router(Metrics::new(BUILD), readiness.clone());
     let own = Router::new().route("/query", get(|| async { "mine" }));
@@ -82,6 +83,11 @@ async fn probes_and_metrics_are_answered() {
         answer.ends_with(r#"{"ready":true,"waiting":[]}"#),
         "{answer}"
     );
+
+    stop.cancel();
+    let answer = server.get("/readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("draining"), "{answer}");
 
     let answer = server.get("/metrics").await;
     assert!(

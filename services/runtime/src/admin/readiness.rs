@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 /// All conditions of one process. Clones share them. With no conditions the
 /// process is ready.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     inner: Arc<Mutex<Inner>>,
+    draining: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    draining: bool,
     next_gate: u64,
     /// In the order of registration; the reason while not ready.
     gates: BTreeMap<u64, Gate>,
@@ -53,10 +54,14 @@ pub struct NotReady {
 }
 
 impl Readiness {
-    /// No conditions yet.
+    /// No conditions yet. Not ready for good once `stop` is cancelled: probes
+    /// turn away while the requests under way are finished.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn until(stop: &CancellationToken) -> Self {
+        Self {
+            inner: Arc::default(),
+            draining: stop.child_token(),
+        }
     }
 
     /// Registers a condition that does not hold yet.
@@ -78,17 +83,11 @@ impl Readiness {
         }
     }
 
-    /// Says for good that no more work is wanted. Probes turn away before
-    /// the listeners close.
-    pub fn drain(&self) {
-        self.with(|inner| inner.draining = true);
-    }
-
     /// What is awaited now.
     #[must_use]
     pub fn report(&self) -> ReadinessReport {
         self.with(|inner| {
-            let draining = inner.draining.then(|| NotReady {
+            let draining = self.draining.is_cancelled().then(|| NotReady {
                 name: "process".to_owned(),
                 reason: "draining".to_owned(),
             });
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_gate_must_be_open() {
-        let readiness = Readiness::new();
+        let readiness = Readiness::default();
         assert!(readiness.report().ready);
         let watch = readiness.gate("watch");
         let model = readiness.gate("model");
@@ -178,10 +177,11 @@ mod tests {
 
     #[test]
     fn a_dropped_gate_stays_closed_and_drain_is_final() {
-        let readiness = Readiness::new();
+        let stop = CancellationToken::new();
+        let readiness = Readiness::until(&stop);
         let gate = readiness.gate("watch");
         gate.ready();
-        readiness.drain();
+        stop.cancel();
         assert_eq!(waiting(&readiness), [pair("process", "draining")]);
         drop(gate);
         assert_eq!(
