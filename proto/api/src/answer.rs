@@ -23,7 +23,7 @@ pub struct ScoreAnswer {
     pub state: ReplicaState,
     /// What the caller should know; bounded by [`crate::limits::WARNINGS`].
     pub warnings: Vec<String>,
-    /// Candidates that the index has never heard of, as they were named.
+    /// Candidates not known as serving this model, as they were named.
     pub unknown_candidates: Vec<String>,
 }
 

@@ -8,7 +8,9 @@ use proto_model::{Endpoint, EndpointError, Publisher, Rank};
 /// An endpoint as a caller names it: `[cluster/]address[#rank]`.
 ///
 /// What is left out matches anything, so a scheduler that knows only pod
-/// addresses, or only engines without their ranks, need not guess the rest.
+/// addresses, or only engines without their ranks, need not guess the rest. A
+/// port is compared only if both sides have one: engines often announce
+/// themselves by pod IP alone, while gateways route to `ip:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Candidate {
     endpoint: Endpoint,
@@ -31,9 +33,35 @@ impl Candidate {
     /// Whether this names the publisher.
     #[must_use]
     pub fn matches(&self, publisher: &Publisher) -> bool {
-        self.endpoint.address() == publisher.endpoint.address()
+        let (own_host, own_port) = host_and_port(self.endpoint.address());
+        let (host, port) = host_and_port(publisher.endpoint.address());
+        own_host == host
+            && own_port.is_none_or(|own| port.is_none_or(|port| own == port))
             && (self.any_cluster || self.endpoint.cluster() == publisher.endpoint.cluster())
             && self.rank.is_none_or(|rank| rank == publisher.rank)
+    }
+
+    /// The publisher that this names, if it leaves nothing out.
+    #[must_use]
+    pub fn exact(&self) -> Option<Publisher> {
+        let rank = self.rank.filter(|_| !self.any_cluster)?;
+        Some(Publisher {
+            endpoint: self.endpoint.clone(),
+            rank,
+        })
+    }
+
+    /// The address without its port. Candidates and publishers can match only
+    /// if their hosts are equal, so it makes a key for finding them.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        Self::host_of(self.endpoint.address())
+    }
+
+    /// The host of any address, as [`Candidate::host`] gives it.
+    #[must_use]
+    pub fn host_of(address: &str) -> &str {
+        host_and_port(address).0
     }
 
     /// `ip` or `ip:port`.
@@ -97,6 +125,21 @@ impl fmt::Display for Candidate {
     }
 }
 
+/// Splits `host[:port]`. An IPv6 address has a port only in the form
+/// `[address]:port`, and its brackets do not count.
+fn host_and_port(address: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        return (host, rest.strip_prefix(':'));
+    }
+    match address.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (address, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +161,9 @@ mod tests {
             ("east/10.0.0.1:80", true),
             ("west/10.0.0.1:80", false),
             ("default/10.0.0.1:80", false),
-            ("10.0.0.1", false),
+            ("10.0.0.1", true),
+            ("10.0.0.1:81", false),
+            ("10.0.0.2", false),
         ];
         for (text, expected) in cases {
             let candidate: Candidate = text.parse().expect(text);
@@ -128,6 +173,24 @@ mod tests {
                 "{text}"
             );
             assert_eq!(candidate.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn ports_count_only_if_both_sides_have_one() {
+        let cases = [
+            ("10.0.0.1:80", "10.0.0.1", true),
+            ("[fd00::1]:80", "fd00::1", true),
+            ("[fd00::1]:80", "[fd00::1]:81", false),
+            ("fd00::1", "fd00::2", false),
+        ];
+        for (text, address, expected) in cases {
+            let candidate: Candidate = text.parse().expect(text);
+            assert_eq!(
+                candidate.matches(&publisher("c", address, 0)),
+                expected,
+                "{text} {address}"
+            );
         }
     }
 

@@ -394,7 +394,7 @@ proptest! {
         let request = ScoreRequest {
             request_id, input: Some(input), limit, candidates, weights, ..good()
         };
-        let query = ScoreQuery::try_from(request.clone()).expect("all fields are right");
+        let query = ScoreQuery::try_from(request).expect("all fields are right");
         let back = ScoreRequest::decode(ScoreRequest::from(query.clone()).encode_to_vec().as_slice())
             .expect("own encoding");
         prop_assert_eq!(ScoreQuery::try_from(back), Ok(query));

@@ -1,1 +1,20 @@
-//! Follows the store, answers Score over gRPC and HTTP.
+//! The scorer as a service.
+//!
+//! A [`Replica`] follows a store and keeps the index in memory; [`Scoring`]
+//! answers queries from it; [`Scorer`] adds admission, threads and metrics; gRPC
+//! and HTTP only translate. No answer waits for a network.
+
+mod listing;
+mod metrics;
+mod models;
+mod prompts;
+mod replica;
+mod scorer;
+mod scoring;
+
+pub use metrics::{Rpc, ScorerMetrics};
+pub use models::{ConfiguredModel, ModelCatalog, ModelConfig, ModelMistake, ModelsConfig};
+pub use prompts::{Prompts, PromptsError};
+pub use replica::{Content, Directory, FollowSettings, KnownPublisher, Replica, RevisionWentBack};
+pub use scorer::{Scorer, ScorerLimits};
+pub use scoring::{Outcome, Row, ScoreError, Scoring, WeightError, Weights};

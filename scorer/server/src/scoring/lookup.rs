@@ -1,0 +1,142 @@
+//! From a prepared prompt to the best match of every holder.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proto_model::{BlockKey, Holder, KeySpace, Medium};
+use scorer_index::{HolderFilter, Match, PrefixIndex, Scratch};
+
+use super::keys::{self, Plan, Prepared};
+use super::{Target, Warnings};
+
+/// Keys that a thread's working memory keeps room for between queries.
+const KEPT_KEYS: usize = 64 * 1024;
+
+thread_local! {
+    static WORKSPACE: RefCell<Workspace> = RefCell::default();
+}
+
+/// Working memory of one thread, so that a query allocates little.
+#[derive(Default)]
+struct Workspace {
+    keys: Vec<BlockKey>,
+    scratch: Scratch,
+}
+
+/// What one holder holds of the prompt.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) holder: Holder,
+    /// The space in which it matched.
+    pub(crate) space: Arc<KeySpace>,
+    /// All matched blocks, the prompt's last among them.
+    pub(crate) full: Match,
+    /// The matched blocks that the engine will reuse; `None` if there are none.
+    pub(crate) reusable: Option<Match>,
+}
+
+impl Found {
+    /// Blocks that the engine will not compute again.
+    pub(crate) fn reusable_blocks(&self) -> u32 {
+        self.reusable.map_or(0, |reusable| reusable.blocks)
+    }
+
+    /// Reusable blocks whose fastest medium is this one.
+    pub(crate) fn reusable_on(&self, medium: Medium) -> u32 {
+        self.reusable
+            .map_or(0, |reusable| reusable.fastest_on(medium))
+    }
+
+    fn worth(&self) -> (u64, u64) {
+        let tokens = |blocks: u32| u64::from(blocks) * u64::from(self.space.block_size);
+        (tokens(self.reusable_blocks()), tokens(self.full.blocks))
+    }
+}
+
+/// Looks the prompt up under every plan. A holder that matches under several
+/// is listed once, with what is worth most.
+pub(crate) fn lookup(
+    index: &PrefixIndex,
+    plans: &[Plan],
+    target: &Target<'_>,
+    prepared: &Prepared,
+    filter: Option<&HolderFilter>,
+    warnings: &mut Warnings,
+) -> Vec<Found> {
+    WORKSPACE.with_borrow_mut(|workspace| {
+        let mut found = Vec::new();
+        for plan in plans {
+            keys::fill(plan, target, prepared, warnings, &mut workspace.keys);
+            look(
+                index,
+                plan,
+                prepared.prompt_tokens(),
+                filter,
+                workspace,
+                &mut found,
+            );
+        }
+        if workspace.keys.capacity() > KEPT_KEYS {
+            workspace.keys = Vec::new();
+        }
+        if plans.len() > 1 {
+            best_of_each(found)
+        } else {
+            found
+        }
+    })
+}
+
+/// One plan's matches. The engine always computes the prompt's last token, so
+/// a block that ends with it is matched, but not reused.
+fn look(
+    index: &PrefixIndex,
+    plan: &Plan,
+    prompt_tokens: Option<u32>,
+    filter: Option<&HolderFilter>,
+    workspace: &mut Workspace,
+    found: &mut Vec<Found>,
+) {
+    let Workspace { keys, scratch } = workspace;
+    let cap = match prompt_tokens {
+        Some(tokens) => (tokens.saturating_sub(1) / plan.space.block_size.max(1)) as usize,
+        None => keys.len(),
+    };
+    let first = found.len();
+    for full in index.lookup(keys, scratch, filter) {
+        let space = Arc::clone(&plan.space);
+        found.push(Found {
+            holder: full.holder,
+            space,
+            full: *full,
+            reusable: Some(*full),
+        });
+    }
+    if keys.len() <= cap {
+        return;
+    }
+    // Rare: the blocks cover the whole prompt. Which media the shorter prefix
+    // lies on follows from a lookup of its own.
+    let capped = index.lookup(&keys[..cap], scratch, filter);
+    let capped: HashMap<Holder, Match> =
+        capped.iter().map(|found| (found.holder, *found)).collect();
+    for found in &mut found[first..] {
+        if found.full.blocks as usize > cap {
+            found.reusable = capped.get(&found.holder).copied();
+        }
+    }
+}
+
+fn best_of_each(found: Vec<Found>) -> Vec<Found> {
+    let mut best: HashMap<Holder, Found> = HashMap::with_capacity(found.len());
+    for found in found {
+        match best.get(&found.holder) {
+            Some(other) if other.worth() >= found.worth() => {}
+            _ => {
+                best.insert(found.holder, found);
+            }
+        }
+    }
+    best.into_values().collect()
+}

@@ -1,0 +1,146 @@
+//! What a request's model name stands for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proto_model::{KeySpace, Lora};
+
+use super::{ScoreError, Warnings};
+use crate::models::{ConfiguredModel, ModelCatalog};
+use crate::replica::Directory;
+
+/// The model and adapter that a query is about.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// The base model.
+    pub(crate) model: String,
+    /// The adapter, with what the configuration adds to its name.
+    pub(crate) lora: Option<Lora>,
+    /// The model's settings, if it has any.
+    pub(crate) configured: Option<&'a ConfiguredModel>,
+}
+
+impl<'a> Target<'a> {
+    /// Resolves aliases and adapters, by configuration first and by what
+    /// endpoints have announced second.
+    pub(crate) fn resolve(
+        catalog: &'a ModelCatalog,
+        directory: &Directory,
+        model: &str,
+        lora: Option<&str>,
+    ) -> Result<Self, ScoreError> {
+        if model.is_empty() {
+            return Err(ScoreError::ModelMissing);
+        }
+        let (model, named) = match catalog.find(model) {
+            Some((found, adapter)) => (found.config.name.clone(), adapter.cloned()),
+            None => {
+                announced(directory, model)?.ok_or_else(|| unknown(catalog, directory, model))?
+            }
+        };
+        let configured = catalog.find(&model).map(|(found, _)| found);
+        let lora = lora.map(bare).or(named).map(|lora| {
+            configured
+                .and_then(|found| found.adapter(&lora.name))
+                .cloned()
+                .unwrap_or(lora)
+        });
+        Ok(Self {
+            model,
+            lora,
+            configured,
+        })
+    }
+
+    /// The spaces in which the query's blocks can have keys.
+    pub(crate) fn spaces(&self, directory: &Directory) -> Vec<Arc<KeySpace>> {
+        directory
+            .spaces(&self.model)
+            .filter(|space| self.fits(space))
+            .cloned()
+            .collect()
+    }
+
+    /// Says what in the spaces is not as the configuration has it.
+    pub(crate) fn warn(&self, spaces: &[Arc<KeySpace>], warnings: &mut Warnings) {
+        if spaces.is_empty() {
+            warnings.push(match &self.lora {
+                Some(lora) => format!(
+                    "no endpoint has stored blocks of model {} with adapter {}",
+                    self.model, lora.name
+                ),
+                None => format!("no endpoint has stored blocks of model {}", self.model),
+            });
+        }
+        let Some(configured) = self.configured.map(|model| &model.config) else {
+            return;
+        };
+        for space in spaces {
+            if let Some(size) = configured
+                .block_size
+                .filter(|size| *size != space.block_size)
+            {
+                warnings.push(format!(
+                    "endpoints store blocks of {} tokens, but {size} is configured for model {}",
+                    space.block_size, self.model
+                ));
+            }
+        }
+    }
+
+    /// Whether blocks of the query's adapter lie in the space. Events of some
+    /// versions carry the adapter's number only, which stands there as `#id`.
+    fn fits(&self, space: &KeySpace) -> bool {
+        match (&self.lora, &space.lora) {
+            (None, None) => true,
+            (Some(lora), Some(name)) => {
+                lora.name == *name || lora.id.is_some_and(|id| *name == format!("#{id}"))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A name that only endpoints have announced: a base model, or an adapter.
+fn announced(
+    directory: &Directory,
+    name: &str,
+) -> Result<Option<(String, Option<Lora>)>, ScoreError> {
+    if directory.knows_model(name) {
+        return Ok(Some((name.to_owned(), None)));
+    }
+    let mut models = directory.models_with_adapter(name).into_iter();
+    match (models.next(), models.next()) {
+        (Some(_), Some(_)) => Err(ambiguous(directory, name)),
+        (base, _) => Ok(base.map(|base| (base.to_owned(), Some(bare(name))))),
+    }
+}
+
+fn bare(name: &str) -> Lora {
+    Lora {
+        name: name.to_owned(),
+        id: None,
+        path: None,
+    }
+}
+
+fn ambiguous(directory: &Directory, lora: &str) -> ScoreError {
+    let models = directory
+        .models_with_adapter(lora)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    ScoreError::AmbiguousAdapter {
+        lora: lora.to_owned(),
+        models,
+    }
+}
+
+fn unknown(catalog: &ModelCatalog, directory: &Directory, model: &str) -> ScoreError {
+    let configured = catalog.models().map(|model| model.config.name.as_str());
+    let known: BTreeSet<&str> = directory.models().into_iter().chain(configured).collect();
+    ScoreError::UnknownModel {
+        model: model.chars().take(128).collect(),
+        known: known.into_iter().map(str::to_owned).collect(),
+    }
+}
