@@ -4,6 +4,7 @@
 mod content_format;
 mod environment;
 mod error;
+mod filters;
 mod methods;
 mod output;
 mod python;
@@ -116,7 +117,7 @@ impl Template {
                 .map(|(name, json)| (name, value::from_json(json))),
         );
         variables.push(("messages".to_owned(), Value::from(messages)));
-        variables.push(("tools".to_owned(), tools.unwrap_or(Value::from(()))));
+        variables.push(("tools".to_owned(), tools.unwrap_or_else(|| Value::from(()))));
         let rendered = self.run(Value::from_pairs(variables))?;
         if continued {
             cut_at_tag(rendered, final_text)

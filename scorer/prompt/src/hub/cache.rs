@@ -25,7 +25,7 @@ pub(super) fn find(cache: &Path, model: &HubModel, offline: bool) -> Result<Path
     // A revision that is a commit has no file of its own among the refs.
     let snapshot = directory
         .join("snapshots")
-        .join(commit.as_deref().unwrap_or(model.revision()));
+        .join(commit.as_deref().unwrap_or_else(|| model.revision()));
     let complete = offline || snapshot.join(CONFIG_FILE).exists();
     if complete && snapshot.join(TOKENIZER_FILE).exists() {
         Ok(snapshot)

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::error::Raised;
-use super::{methods, python, strftime, text, tojson};
+use super::{filters, methods, python, strftime};
 use crate::limits::RenderLimits;
 
 /// What `strftime_now` reads: the engine's wall clock and time zone. Templates
@@ -76,28 +75,14 @@ pub(super) fn new(limits: RenderLimits, clock: Clock) -> Environment<'static> {
         Some(text) => out.write_str(text).map_err(Error::from),
         None => out.write_str(&python::str_of(value)?).map_err(Error::from),
     });
-    environment.add_filter("tojson", tojson::tojson);
-    environment.add_filter("string", |value: &Value| python::str_of(value));
-    environment.add_filter("trim", trim);
+    filters::install(&mut environment);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", move |format: &str| {
         strftime::format(format, clock.now())
     });
+    environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.remove_global("debug");
     environment
-}
-
-fn trim(value: &Value, chars: Option<&str>, named: Kwargs) -> Result<Value, Error> {
-    let given = match chars {
-        Some(chars) => Some(chars.to_owned()),
-        None => named.get::<Option<String>>("chars")?,
-    };
-    named.assert_all_used()?;
-    let whole = python::str_of(value)?;
-    Ok(Value::from(match given {
-        Some(chars) => whole.trim_matches(|c| chars.contains(c)),
-        None => text::strip(&whole),
-    }))
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {

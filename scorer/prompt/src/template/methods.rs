@@ -26,6 +26,8 @@ pub(super) fn call(
 
 fn string_method(whole: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
+        "center" | "ljust" | "rjust" | "zfill" => Value::from(pad(whole, method, args)?),
+        "title" => Value::from(title(whole)),
         "strip" | "lstrip" | "rstrip" => Value::from(strip(whole, method, args)?),
         "split" => split(whole, args)?,
         "rsplit" => rsplit(whole, args)?,
@@ -145,6 +147,49 @@ fn index(whole: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
             "substring not found",
         )),
     }
+}
+
+/// Padding to a width in characters.
+fn pad(whole: &str, method: &str, args: &[Value]) -> Result<String, Error> {
+    let (width, fill): (usize, Option<&str>) = from_args(args)?;
+    let missing = width.saturating_sub(whole.chars().count());
+    if missing > MAX_PADDING {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "padding is too wide",
+        ));
+    }
+    let fill = |count: usize| fill.unwrap_or(" ").repeat(count);
+    Ok(match method {
+        "ljust" => format!("{whole}{}", fill(missing)),
+        "rjust" => format!("{}{whole}", fill(missing)),
+        "zfill" => {
+            let (sign, digits) = whole.split_at(usize::from(whole.starts_with(['+', '-'])));
+            format!("{sign}{}{digits}", "0".repeat(missing))
+        }
+        // Python puts the odd one left only if the width is odd.
+        _ => {
+            let left = missing / 2 + (missing & width & 1);
+            format!("{}{whole}{}", fill(left), fill(missing - left))
+        }
+    })
+}
+
+const MAX_PADDING: usize = 4_096;
+
+/// Upper case after every character that is no letter.
+fn title(whole: &str) -> String {
+    let mut titled = String::with_capacity(whole.len());
+    let mut in_word = false;
+    for c in whole.chars() {
+        if in_word {
+            titled.extend(c.to_lowercase());
+        } else {
+            titled.extend(c.to_uppercase());
+        }
+        in_word = c.is_alphabetic();
+    }
+    titled
 }
 
 fn index_of(list: &Value, args: &[Value]) -> Result<Value, Error> {

@@ -44,12 +44,14 @@ fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
         ValueKind::Number if !value.is_integer() => {
             write_float(out, f64::try_from(value.clone())?, "nan", "inf")
         }
+        ValueKind::Seq if value.is_tuple() => {
+            out.push('(');
+            write_items(out, value)?;
+            out.push_str(if value.len() == Some(1) { ",)" } else { ")" });
+        }
         ValueKind::Seq => {
             out.push('[');
-            for (index, item) in value.try_iter()?.enumerate() {
-                out.push_str(if index == 0 { "" } else { ", " });
-                write_repr(out, &item)?;
-            }
+            write_items(out, value)?;
             out.push(']');
         }
         ValueKind::Map => {
@@ -66,6 +68,14 @@ fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
             // Writing to a string cannot fail.
             let _ = write!(out, "{value}");
         }
+    }
+    Ok(())
+}
+
+fn write_items(out: &mut String, value: &Value) -> Result<(), Error> {
+    for (index, item) in value.try_iter()?.enumerate() {
+        out.push_str(if index == 0 { "" } else { ", " });
+        write_repr(out, &item)?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) fn tojson(
             Some(value) => Ok(value.clone()),
             None => named
                 .get::<Option<Value>>(name)
-                .map(|value| value.unwrap_or(Value::from(()))),
+                .map(|value| value.unwrap_or_else(|| Value::from(()))),
         }
     };
     let ascii = argument(0, "ensure_ascii")?.is_true();
