@@ -11,6 +11,6 @@ mod recording;
 mod request;
 
 pub use engine::{EngineError, RecordedEngine};
-pub use media::{MediaSpan, media_spans};
+pub use media::{MediaSpan, media_identifiers, media_spans};
 pub use recording::{EngineMeta, Published, Recording, RecordingError};
 pub use request::{Overlap, RecordedRequest, RequestKind};

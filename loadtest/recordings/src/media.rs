@@ -3,6 +3,25 @@
 /// The token that stands for one image patch in the recorded media prompts.
 const IMAGE_PATCH: u32 = 4098;
 
+/// The images of the recorded prompts, as the engine identified them.
+const RED: &str = "64488f7330769036e7e2b74e285eb6bfd0440fa5c078db0fb3446d2e382ce40b";
+const BLUE: &str = "b52493b8eff83c2c83d603bef75832806c340c53f829dcc4bd0d4804b85c3594";
+const LATER: &str = "c71058b4065cafcfd8d7f109ba2be8cfaa863887fedc05ebc996b324cc2d76a7";
+
+/// The identifiers of a recorded prompt's images, in order, from the recording's
+/// note. Requests as recorded do not carry them; the events do.
+#[must_use]
+pub fn media_identifiers(note: &str) -> &'static [&'static str] {
+    match note {
+        "one red image first" | "same again" => &[RED],
+        "blue image, same text" => &[BLUE],
+        "red + blue" => &[RED, BLUE],
+        "red twice" => &[RED, RED],
+        _ if note.starts_with("text before, image later") => &[LATER],
+        _ => &[],
+    }
+}
+
 /// One image in a recorded prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaSpan {

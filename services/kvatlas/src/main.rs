@@ -1,2 +1,43 @@
-//! kvatlas
-fn main() {}
+//! `kvatlas`: the binary. Subcommands, configuration and wiring; nothing else.
+
+mod cli;
+mod client;
+mod config;
+mod config_command;
+mod demo;
+mod doctor;
+mod endpoints;
+mod score;
+mod standalone;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Standalone(args) => standalone::run(args).await,
+            Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::Score(args) => score::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Endpoints(args) => endpoints::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Doctor(args) => doctor::run(args).await,
+            Command::Config { action } => config_command::run(&action).map(|()| ExitCode::SUCCESS),
+        }
+    });
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("kvatlas: {error:#}");
+    ExitCode::from(2)
+}

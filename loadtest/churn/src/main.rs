@@ -1,0 +1,113 @@
+//! A day's worth of engine churn against a running KVAtlas, checked against an oracle.
+//!
+//! Simulated engines with real caches (least recently used blocks are evicted,
+//! engines restart) publish over ZeroMQ into a `kvatlas standalone` process that
+//! this program starts. At every checkpoint all publishing pauses until the index
+//! has caught up; then the number of memberships and the answers to random
+//! prompts must equal what the simulated caches hold, and the process's memory is
+//! read. The program fails if an answer differs or memory keeps growing.
+
+mod cache;
+mod engine;
+mod oracle;
+mod process;
+mod prompts;
+mod wire;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::engine::Engine;
+use crate::oracle::Oracle;
+use crate::process::Standalone;
+use crate::prompts::Population;
+
+/// What a run is made of.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The kvatlas binary.
+    #[arg(long, default_value = "target/release/kvatlas")]
+    kvatlas: PathBuf,
+    /// Block events to publish.
+    #[arg(long, default_value_t = 50_000_000)]
+    events: u64,
+    /// Simulated engines.
+    #[arg(long, default_value_t = 64)]
+    engines: usize,
+    /// Blocks that each engine's cache holds.
+    #[arg(long, default_value_t = 8_192)]
+    capacity: usize,
+    /// Block events between checkpoints.
+    #[arg(long, default_value_t = 5_000_000)]
+    checkpoint: u64,
+    /// Prompts compared at each checkpoint.
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+    /// One engine restart per this many messages, on average.
+    #[arg(long, default_value_t = 20_000)]
+    restart_every: u32,
+    /// The seed; the same seed gives the same run.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// How much more memory the last checkpoint may use than the first one.
+const GROWTH_LIMIT: f64 = 1.15;
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the report is this program's output")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let population = Population {
+        customers: 400,
+        users: 20,
+        context_blocks: 96,
+        tail_blocks: 64,
+    };
+    let mut random = SmallRng::seed_from_u64(args.seed);
+    let standalone = Standalone::start(&args.kvatlas).await?;
+    let mut oracle = Oracle::connect(&standalone.grpc).await?;
+    let mut engines = Vec::new();
+    for number in 0..args.engines {
+        engines
+            .push(Engine::connect(&standalone.events, number, oracle::MODEL, args.capacity).await?);
+    }
+    println!("     events  messages  restarts  memberships  events/s  samples     RSS");
+    let (mut sent, mut messages, mut restarts) = (0_u64, 0_u64, 0_u64);
+    let mut first_rss = None;
+    while sent < args.events {
+        let started = Instant::now();
+        let before = sent;
+        while sent < args.events.min(before + args.checkpoint) {
+            let engine = &mut engines[random.random_range(0..args.engines)];
+            if engine.sequence > 0 && random.random_ratio(1, args.restart_every) {
+                engine.restart();
+                restarts += 1;
+            }
+            sent += engine.step(&population, &mut random).await?;
+            messages += 1;
+        }
+        let lengths = oracle.settle(&engines).await?;
+        let rate = (sent - before) as f64 / started.elapsed().as_secs_f64();
+        oracle
+            .compare(&engines, &population, args.samples, &mut random)
+            .await?;
+        let rss = standalone.resident_bytes()?;
+        let first = *first_rss.get_or_insert(rss);
+        println!(
+            "{sent:>11} {messages:>9} {restarts:>9} {lengths:>12} {rate:>9.0} {:>8} {:>5} MB",
+            args.samples,
+            rss >> 20
+        );
+        if rss as f64 > first as f64 * GROWTH_LIMIT {
+            bail!("memory grew from {first} to {rss} bytes: not flat");
+        }
+    }
+    println!("equal to the oracle at every checkpoint; memory flat");
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The messages of a vLLM 0.24 or later engine.
+
+use anyhow::Result;
+use bytes::Bytes;
+use zeromq::ZmqMessage;
+
+use crate::cache::Event;
+use crate::prompts::{BLOCK_SIZE, Prompt};
+
+/// Builds one message: topic, sequence, MessagePack payload.
+pub(crate) fn message(
+    topic: &Bytes,
+    sequence: u64,
+    timestamp: f64,
+    prompt: &Prompt,
+    hashes: &[u64],
+    events: &[Event],
+) -> Result<ZmqMessage> {
+    let mut payload = Vec::with_capacity(64 + hashes.len() * 64);
+    rmp::encode::write_array_len(&mut payload, 3)?;
+    rmp::encode::write_f64(&mut payload, timestamp)?;
+    rmp::encode::write_array_len(&mut payload, length(events.len()))?;
+    for event in events {
+        match event {
+            Event::Stored { first, last } => {
+                stored(&mut payload, prompt, hashes, *first, *last)?;
+            }
+            Event::Removed(hash) => removed(&mut payload, *hash)?,
+        }
+    }
+    rmp::encode::write_uint(&mut payload, 0)?;
+    let mut frames = ZmqMessage::from(topic.clone());
+    frames.push_back(Bytes::copy_from_slice(&sequence.to_be_bytes()));
+    frames.push_back(Bytes::from(payload));
+    Ok(frames)
+}
+
+fn stored(
+    out: &mut Vec<u8>,
+    prompt: &Prompt,
+    hashes: &[u64],
+    first: usize,
+    last: usize,
+) -> Result<()> {
+    rmp::encode::write_map_len(out, 7)?;
+    text(out, "type")?;
+    text(out, "BlockStored")?;
+    text(out, "block_hashes")?;
+    rmp::encode::write_array_len(out, length(last - first + 1))?;
+    for hash in &hashes[first..=last] {
+        rmp::encode::write_uint(out, *hash)?;
+    }
+    text(out, "parent_block_hash")?;
+    match first.checked_sub(1) {
+        Some(parent) => {
+            rmp::encode::write_uint(out, hashes[parent])?;
+        }
+        None => rmp::encode::write_nil(out)?,
+    }
+    text(out, "token_ids")?;
+    rmp::encode::write_array_len(out, length((last - first + 1) * BLOCK_SIZE))?;
+    for block in first..=last {
+        for token in prompt.tokens(block) {
+            rmp::encode::write_uint(out, u64::from(token))?;
+        }
+    }
+    text(out, "block_size")?;
+    rmp::encode::write_uint(out, BLOCK_SIZE as u64)?;
+    text(out, "medium")?;
+    text(out, "GPU")?;
+    text(out, "group_idx")?;
+    rmp::encode::write_uint(out, 0)?;
+    Ok(())
+}
+
+fn removed(out: &mut Vec<u8>, hash: u64) -> Result<()> {
+    rmp::encode::write_map_len(out, 4)?;
+    text(out, "type")?;
+    text(out, "BlockRemoved")?;
+    text(out, "block_hashes")?;
+    rmp::encode::write_array_len(out, 1)?;
+    rmp::encode::write_uint(out, hash)?;
+    text(out, "medium")?;
+    text(out, "GPU")?;
+    text(out, "group_idx")?;
+    rmp::encode::write_uint(out, 0)?;
+    Ok(())
+}
+
+fn text(out: &mut Vec<u8>, text: &str) -> Result<()> {
+    Ok(rmp::encode::write_str(out, text)?)
+}
+
+fn length(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

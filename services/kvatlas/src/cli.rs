@@ -1,0 +1,173 @@
+//! The command line: what can be typed, and what it says about itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One map of every KV-cache block in a fleet of inference engines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kvatlas",
+    version,
+    about = "Which endpoint already holds how much of a prompt?",
+    long_about = "KVAtlas listens to the KV-cache events of LLM engines, keeps one index of which \
+                  endpoint holds which blocks, and tells for any prompt how many tokens of it each \
+                  endpoint would reuse.",
+    after_help = "Start here:\n  \
+                  kvatlas demo                         real recordings, checked against vLLM's own figures\n  \
+                  kvatlas standalone                   everything in one process; engines connect to port 5557\n  \
+                  kvatlas doctor                       what is wrong with a running one, and how to mend it"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run all roles in one process on the embedded store.
+    #[command(after_help = "Engines connect to the bound socket:\n  \
+        vllm serve M --kv-events-config '{\"enable_kv_cache_events\":true,\"publisher\":\"zmq\",\n    \
+        \"endpoint\":\"tcp://THIS_HOST:5557\",\"topic\":\"kv@ENGINE_IP:8000@M\"}'\n\
+        or are connected to:  --connect tcp://ENGINE_IP:5557,endpoint=ENGINE_IP:8000,model=M,replay=tcp://ENGINE_IP:5558\n\n\
+        Every key of the configuration file is also --set section.key=value, or an environment\n\
+        variable KVATLAS__SECTION__KEY=value. `kvatlas config print` shows them all.")]
+    Standalone(StandaloneArgs),
+    /// Play recorded vLLM streams into a standalone and compare with vLLM's own cache hits.
+    Demo(DemoArgs),
+    /// Ask a running scorer how much of a prompt each endpoint would reuse.
+    Score(ScoreArgs),
+    /// List the endpoints that a running scorer knows.
+    Endpoints(ClientArgs),
+    /// Examine a running KVAtlas: what was seen, what was expected, how to mend it.
+    #[command(after_help = "Exit status: 0 nothing found, 1 warnings or errors found, 2 KVAtlas cannot be reached.")]
+    Doctor(DoctorArgs),
+    /// Check a configuration, or print it with every default filled in.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// The YAML file.
+    #[arg(long, env = "KVATLAS_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, as section.key=value; the value is read as YAML. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StandaloneArgs {
+    #[command(flatten)]
+    pub(crate) source: ConfigArgs,
+    /// Bind a subscriber that engines connect to (ingest.bind). May be repeated.
+    #[arg(long, value_name = "tcp://ADDR:PORT")]
+    pub(crate) bind: Vec<String>,
+    /// Connect to an engine (ingest.connect):
+    /// tcp://IP:PORT[,endpoint=IP:PORT][,model=M][,replay=tcp://IP:PORT][,ranks=N].
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) connect: Vec<String>,
+    /// Port of the replay sockets of engines that connect to us (ingest.replay_port).
+    #[arg(long, value_name = "PORT")]
+    pub(crate) replay_port: Option<u16>,
+    /// A model's tokenizer: NAME=DIRECTORY or NAME=HUB_NAME (models). May be repeated.
+    #[arg(long, value_name = "NAME=SOURCE")]
+    pub(crate) model: Vec<String>,
+    /// Keep the index on disk, in this folder (store.data); default: memory only.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// gRPC listen address (scorer.grpc).
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) grpc: Option<String>,
+    /// HTTP listen address: queries, metrics, health (scorer.http).
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) http: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder with the recordings.
+    #[arg(long, value_name = "DIR", default_value = "testdata/vllm")]
+    pub(crate) recordings: PathBuf,
+    /// Play only recordings whose name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// How block keys come about: content, or engine (where the engine's hash can be reproduced).
+    #[arg(long, value_name = "PROFILE", default_value = "content", value_parser = ["content", "engine"])]
+    pub(crate) profile: String,
+    /// Print every row of the long recording too.
+    #[arg(long)]
+    pub(crate) all_rows: bool,
+}
+
+/// Which scorer to ask.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientArgs {
+    /// The scorer's gRPC address.
+    #[arg(long, env = "KVATLAS_SERVER", value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    pub(crate) server: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    /// The model that the request would name (a LoRA adapter's name is fine).
+    #[arg(long)]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) input: ScoreInput,
+    /// The request's cache salt.
+    #[arg(long, env = "KVATLAS_CACHE_SALT", hide_env_values = true)]
+    pub(crate) cache_salt: Option<String>,
+    /// Only these endpoints, as IP:PORT or CLUSTER/IP:PORT. May be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) candidate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ScoreInput {
+    /// A completion prompt.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// An OpenAI chat completion body, as JSON; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chat: Option<PathBuf>,
+    /// Token ids.
+    #[arg(long, value_name = "ID,ID,...", value_delimiter = ',')]
+    pub(crate) tokens: Vec<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    /// The scorer's HTTP address, for what its ingestor found.
+    #[arg(long, env = "KVATLAS_HTTP", value_name = "URL", default_value = "http://127.0.0.1:8090")]
+    pub(crate) http: String,
+    /// A running engine's OpenAI URL: compare templates and tokenizers with it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) engine: Option<String>,
+    /// The model to compare on that engine.
+    #[arg(long, requires = "engine")]
+    pub(crate) model: Option<String>,
+    /// Report publishers that have been silent for longer than this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) silent_after: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Read the configuration and report every mistake.
+    Check(ConfigArgs),
+    /// Print the configuration with every default filled in.
+    Print(ConfigArgs),
+}

@@ -1,0 +1,74 @@
+//! The configuration: what can be set, its defaults, and what must hold.
+//!
+//! One type per section. Each section knows how to check itself; the mistakes of
+//! all of them are reported together, before any port is bound.
+
+mod ingest;
+mod load;
+mod models;
+#[cfg(test)]
+mod reference;
+mod scorer;
+mod store;
+
+pub(crate) use ingest::{BindTarget, ConnectTarget, IngestSection};
+pub(crate) use load::{flags, load};
+pub(crate) use models::{AdapterSection, EngineSection, HubSection, ModelSection};
+pub(crate) use scorer::ScorerSection;
+pub(crate) use store::StoreSection;
+
+use serde::{Deserialize, Serialize};
+use services_runtime::config::{HumanDuration, Mistakes};
+use services_runtime::telemetry::TelemetrySettings;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The name of the cluster that the engines run in; part of every endpoint's name.
+    pub(crate) cluster: String,
+    /// How long a stopping process may take to finish what it has begun.
+    pub(crate) drain_timeout: HumanDuration,
+    /// Logs and traces.
+    pub(crate) telemetry: TelemetrySettings,
+    /// Where events come from.
+    pub(crate) ingest: IngestSection,
+    /// Where the index is kept.
+    pub(crate) store: StoreSection,
+    /// How questions are answered.
+    pub(crate) scorer: ScorerSection,
+    /// What is known of models beforehand.
+    pub(crate) models: Vec<ModelSection>,
+    /// Where tokenizers are found by name.
+    pub(crate) hub: HubSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: "default".to_owned(),
+            drain_timeout: HumanDuration::from_secs(30),
+            telemetry: TelemetrySettings::default(),
+            ingest: IngestSection::default(),
+            store: StoreSection::default(),
+            scorer: ScorerSection::default(),
+            models: Vec::new(),
+            hub: HubSection::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Notes everything that cannot work.
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+        if let Err(error) = proto_model::Endpoint::new(&self.cluster, "a") {
+            mistakes.push("cluster", error, "a name such as `default` or `eu-west-1`");
+        }
+        self.telemetry.validate("telemetry", mistakes);
+        self.ingest.check(&self.cluster, mistakes);
+        self.store.check(mistakes);
+        self.scorer.check(mistakes);
+        models::check(&self.models, mistakes);
+        self.hub.check(mistakes);
+    }
+}

@@ -1,0 +1,85 @@
+//! Section `scorer`: how questions are answered.
+
+use serde::{Deserialize, Serialize};
+use services_runtime::config::{ByteSize, ListenAddress, Mistakes};
+
+/// The gRPC and HTTP services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ScorerSection {
+    /// Where gRPC listens.
+    pub(crate) grpc: ListenAddress,
+    /// Where HTTP listens: queries, metrics, health.
+    pub(crate) http: ListenAddress,
+    /// What a token is worth on each medium, 0 to 1.
+    pub(crate) medium_weights: WeightsSection,
+    /// The index's memory; beyond it nothing more is taken in, and answers say so.
+    pub(crate) index_memory: ByteSize,
+    /// Requests worked on at once; more are refused with RESOURCE_EXHAUSTED.
+    pub(crate) in_flight: usize,
+    /// The largest request.
+    pub(crate) request_bytes: ByteSize,
+}
+
+/// What a token is worth on each medium, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WeightsSection {
+    /// In the accelerator's memory.
+    pub(crate) gpu: f64,
+    /// In host memory.
+    pub(crate) cpu: f64,
+    /// On a local disk.
+    pub(crate) disk: f64,
+    /// In remote storage.
+    pub(crate) remote: f64,
+}
+
+impl Default for WeightsSection {
+    fn default() -> Self {
+        Self { gpu: 1.0, cpu: 0.8, disk: 0.5, remote: 0.3 }
+    }
+}
+
+impl Default for ScorerSection {
+    fn default() -> Self {
+        Self {
+            grpc: ListenAddress::any(50051),
+            http: ListenAddress::any(8090),
+            medium_weights: WeightsSection::default(),
+            index_memory: ByteSize(16 << 30),
+            in_flight: 1024,
+            request_bytes: ByteSize::mib(8),
+        }
+    }
+}
+
+impl ScorerSection {
+    pub(super) fn check(&self, mistakes: &mut Mistakes) {
+        let weights = self.medium_weights;
+        for (name, weight) in [
+            ("gpu", weights.gpu),
+            ("cpu", weights.cpu),
+            ("disk", weights.disk),
+            ("remote", weights.remote),
+        ] {
+            if !(0.0..=1.0).contains(&weight) {
+                mistakes.push(
+                    format!("scorer.medium_weights.{name}"),
+                    weight,
+                    "a number from 0 to 1",
+                );
+            }
+        }
+        if self.in_flight == 0 {
+            mistakes.push("scorer.in_flight", 0, "at least 1");
+        }
+        if self.index_memory.bytes() < 1 << 20 {
+            mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");
+        }
+        let same_port = self.grpc.port() == self.http.port() && self.grpc.port() != 0;
+        if same_port && self.grpc.host() == self.http.host() {
+            mistakes.push("scorer.http", &self.http, "another port than scorer.grpc");
+        }
+    }
+}

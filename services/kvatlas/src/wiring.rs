@@ -1,0 +1,157 @@
+//! From the configuration file's words to each crate's own.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use indexer_ingest::{BindConfig, ConnectConfig, Identity, IngestConfig};
+use indexer_store::EmbeddedOptions;
+use proto_model::Lora;
+use scorer_prompt::{HubConfig, HubModel, LibraryConfig, ModelLocation, ModelSource};
+use scorer_server::{ModelsConfig, Weights};
+
+use crate::config::{
+    AdapterSection, BindTarget, Config, ConnectTarget, HubSection, ModelSection, ScorerSection,
+};
+
+/// The largest access token file that is read, in bytes.
+const TOKEN_LIMIT: u64 = 16 << 10;
+
+/// The ingestor's configuration, checked by the ingestor too.
+pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
+    let section = &config.ingest;
+    let mut ingest = IngestConfig { cluster: config.cluster.clone(), ..Default::default() };
+    for target in &section.bind {
+        ingest.bind.push(bind(target, section.replay_port)?);
+    }
+    for target in &section.connect {
+        ingest.connect.push(connect(target)?);
+    }
+    for model in &config.models {
+        ingest.models.push(indexer_ingest::ModelConfig {
+            aliases: model.aliases.clone(),
+            profile: model.profile,
+            block_size: model.block_size,
+            hash: rules(model)?,
+            adapters: model.adapters.iter().map(adapter).collect(),
+            ..indexer_ingest::ModelConfig::new(&model.name)
+        });
+    }
+    ingest.bounds.queue_messages = at_least_one(section.queue_messages);
+    ingest.bounds.queue_bytes = at_least_one(section.queue_bytes.as_usize());
+    ingest.batching.delay = section.batch_delay.duration();
+    ingest.replay.timeout = section.replay_timeout.duration();
+    if let Err(mistakes) = ingest.validate() {
+        let list: Vec<_> = mistakes.iter().map(|mistake| format!("\n  ingest: {mistake}")).collect();
+        bail!("{} mistakes in the configuration{}", list.len(), list.concat());
+    }
+    Ok(ingest)
+}
+
+fn bind(target: &BindTarget, replay_port: Option<u16>) -> Result<BindConfig> {
+    let address = target.address.parse().with_context(|| format!("ingest.bind {}", target.address))?;
+    let identity = target.endpoint.as_ref().zip(target.model.as_ref());
+    Ok(BindConfig {
+        ranks: NonZeroU32::new(target.ranks).unwrap_or(NonZeroU32::MIN),
+        identity: identity.map(|(address, model)| identity_of(address, model)),
+        replay_port,
+        ..BindConfig::new(address)
+    })
+}
+
+fn connect(target: &ConnectTarget) -> Result<ConnectConfig> {
+    let place = || format!("ingest.connect {}", target.address);
+    let address = target.address.parse().with_context(place)?;
+    let replay = target.replay.as_deref().map(str::parse).transpose().with_context(place)?;
+    let identity = match (&target.endpoint, &target.model) {
+        (Some(address), Some(model)) => Some(identity_of(address, model)),
+        (None, None) => None,
+        _ => bail!("{}: give both endpoint and model, or neither", place()),
+    };
+    Ok(ConnectConfig {
+        replay,
+        identity,
+        ranks: NonZeroU32::new(target.ranks).unwrap_or(NonZeroU32::MIN),
+        ..ConnectConfig::new(address)
+    })
+}
+
+fn identity_of(address: &str, model: &str) -> Identity {
+    Identity { cluster: None, address: address.to_owned(), model: model.to_owned() }
+}
+
+/// The scorer's models, checked by the scorer too.
+pub(crate) fn models(config: &Config) -> Result<ModelsConfig> {
+    let models = config.models.iter().map(|model| {
+        Ok(scorer_server::ModelConfig {
+            name: model.name.clone(),
+            aliases: model.aliases.clone(),
+            source: model.source.as_deref().map(source).transpose()?,
+            profile: model.profile,
+            hash: rules(model)?,
+            block_size: model.block_size,
+            adapters: model.adapters.iter().map(adapter).collect(),
+            item_form: None,
+        })
+    });
+    Ok(ModelsConfig { models: models.collect::<Result<_>>()? })
+}
+
+/// A directory if there is one of that name, else a name on the hub.
+fn source(text: &str) -> Result<ModelSource> {
+    let directory = Path::new(text);
+    let location = if directory.is_dir() {
+        ModelLocation::Directory(directory.to_owned())
+    } else {
+        let name = HubModel::named(text).with_context(|| {
+            format!("models[].source {text:?} is neither a directory nor a name on the hub")
+        })?;
+        ModelLocation::Hub(name)
+    };
+    Ok(ModelSource { location, options: Default::default() })
+}
+
+fn rules(model: &ModelSection) -> Result<Option<proto_model::engine::HashRules>> {
+    let rules = model.engine.as_ref().map(|engine| engine.rules()).transpose();
+    rules.map_err(|(key, saw, want)| anyhow!("models {}: engine.{key}: {saw}; {want}", model.name))
+}
+
+fn adapter(section: &AdapterSection) -> Lora {
+    Lora { name: section.name.clone(), id: section.id, path: section.path.clone() }
+}
+
+/// Where tokenizers are found.
+pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
+    let mut settings = HubConfig::from_variables(|name| std::env::var(name).ok());
+    if let Some(endpoint) = &hub.endpoint {
+        settings.endpoint.clone_from(endpoint);
+    }
+    if let Some(cache) = &hub.cache {
+        settings.cache.clone_from(cache);
+    }
+    if let Some(path) = &hub.token_file {
+        let size = std::fs::metadata(path).with_context(|| format!("hub.token_file {}", path.display()))?;
+        if size.len() > TOKEN_LIMIT {
+            bail!("hub.token_file {} has {} bytes: not a token", path.display(), size.len());
+        }
+        settings.token = Some(std::fs::read_to_string(path)?.trim().to_owned());
+    }
+    settings.offline |= hub.offline;
+    settings.timeout = hub.timeout.duration();
+    Ok(LibraryConfig { hub: settings, ..Default::default() })
+}
+
+/// The embedded store's settings.
+pub(crate) fn store(config: &Config) -> EmbeddedOptions {
+    EmbeddedOptions { ring_bytes: config.store.history.as_usize(), ..Default::default() }
+}
+
+/// What a token is worth on each medium.
+pub(crate) fn weights(section: &ScorerSection) -> Result<Weights> {
+    let weights = section.medium_weights;
+    Ok(Weights::new([weights.gpu, weights.cpu, weights.disk, weights.remote])?)
+}
+
+fn at_least_one(value: usize) -> NonZeroUsize {
+    NonZeroUsize::new(value).unwrap_or(NonZeroUsize::MIN)
+}
