@@ -4,6 +4,8 @@
 //! answers queries from it; [`Scorer`] adds admission, threads and metrics; gRPC
 //! and HTTP only translate. No answer waits for a network.
 
+mod grpc;
+mod http;
 mod listing;
 mod metrics;
 mod models;
@@ -12,6 +14,8 @@ mod replica;
 mod scorer;
 mod scoring;
 
+pub use grpc::{GrpcError, GrpcSettings, serve as serve_grpc};
+pub use http::{InstanceNames, routes as http_routes};
 pub use metrics::{Rpc, ScorerMetrics};
 pub use models::{ConfiguredModel, ModelCatalog, ModelConfig, ModelMistake, ModelsConfig};
 pub use prompts::{Prompts, PromptsError};

@@ -1,0 +1,11 @@
+//! The gRPC side: translates, and nothing else.
+
+mod health;
+mod index;
+mod pods;
+mod scorer;
+mod server;
+mod status;
+mod timeout;
+
+pub use server::{GrpcError, GrpcSettings, serve};

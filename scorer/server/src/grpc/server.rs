@@ -1,0 +1,96 @@
+//! All services on one listener.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexer_store::IndexWatch;
+use proto_api::llmd::indexer_service_server::IndexerServiceServer;
+use proto_api::v1::index_server::IndexServer;
+use proto_api::v1::scorer_server::ScorerServer;
+use proto_api::{DESCRIPTORS, limits};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tower::ServiceBuilder;
+
+use super::health;
+use super::index::IndexService;
+use super::pods::PodService;
+use super::scorer::ScorerService;
+use super::status;
+use crate::scorer::Scorer;
+
+/// How connections are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcSettings {
+    /// Streams and calls open at a time on one connection.
+    pub per_connection: u32,
+    /// A connection silent for this long is asked whether it lives.
+    pub keepalive: Duration,
+}
+
+impl Default for GrpcSettings {
+    fn default() -> Self {
+        Self {
+            per_connection: 1024,
+            keepalive: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why the gRPC server ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum GrpcError {
+    /// The listener or a connection broke down.
+    #[error("gRPC server failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors of the reflection service are damaged.
+    #[error("reflection descriptors cannot be read")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves scorer, index, llm-d, health and reflection until `stop`; then ends
+/// once the calls under way are answered.
+pub async fn serve(
+    listener: TcpListener,
+    scorer: Arc<Scorer>,
+    store: Arc<dyn IndexWatch>,
+    settings: GrpcSettings,
+    stop: CancellationToken,
+) -> Result<(), GrpcError> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let reporting = health::report(reporter, Arc::clone(&scorer), stop.clone());
+    let max = limits::MESSAGE_BYTES;
+    let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
+    let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), store, stop.clone()));
+    let pods = IndexerServiceServer::new(PodService::new(scorer));
+    let served = Server::builder()
+        .layer(ServiceBuilder::new().map_response(status::in_headers))
+        .concurrency_limit_per_connection(settings.per_connection as usize)
+        .max_concurrent_streams(settings.per_connection)
+        .http2_keepalive_interval(Some(settings.keepalive))
+        .tcp_nodelay(true)
+        .add_service(scores.max_decoding_message_size(max))
+        .add_service(index.max_decoding_message_size(max))
+        .add_service(pods.max_decoding_message_size(max))
+        .add_service(health_service)
+        .add_service(reflection()?.build_v1()?)
+        .add_service(reflection()?.build_v1alpha()?)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned());
+    let reporting = async {
+        reporting.await;
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        served = served => Ok(served?),
+        never = reporting => match never {},
+    }
+}
+
+fn reflection() -> Result<tonic_reflection::server::Builder<'static>, GrpcError> {
+    Ok(tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
+}

@@ -1,0 +1,67 @@
+//! The HTTP side: JSON for those who do not speak gRPC, and the query routes of
+//! Dynamo's and Mooncake's indexers.
+
+mod body;
+mod dialect;
+mod hash_number;
+mod instances;
+mod listing;
+mod reply;
+mod score;
+
+pub use instances::InstanceNames;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use proto_api::{Failure, FailureKind, limits};
+
+use crate::scorer::Scorer;
+
+/// What the routes share.
+#[derive(Debug, Clone)]
+struct Http {
+    scorer: Arc<Scorer>,
+    instances: Arc<InstanceNames>,
+}
+
+/// All routes but those of operations (`/metrics`, `/healthz`, `/readyz`), which
+/// the process merges in.
+pub fn routes(scorer: Arc<Scorer>, instances: InstanceNames) -> Router {
+    let state = Http {
+        scorer,
+        instances: Arc::new(instances),
+    };
+    Router::new()
+        .route("/v1/score", post(score::score))
+        .route("/v1/endpoints", get(listing::endpoints))
+        .route("/v1/stats", get(listing::stats))
+        .route("/query", post(dialect::query))
+        .route("/query_by_hash", post(dialect::query_by_hash))
+        .route("/workers", get(dialect::workers))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES))
+        .with_state(state)
+}
+
+async fn no_route(uri: Uri) -> Response {
+    let path: String = uri.path().chars().take(64).collect();
+    let text = format!(
+        "no route {path}; there are POST /v1/score, /query, /query_by_hash and GET /v1/endpoints, \
+         /v1/stats, /workers. Endpoints are not registered here: the ingestor finds them"
+    );
+    reply::failure(&Failure::new(FailureKind::NotFound, text))
+}
+
+async fn no_method(method: Method, uri: Uri) -> Response {
+    let mut response = no_route(uri).await;
+    if method != Method::HEAD {
+        *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    }
+    response.into_response()
+}

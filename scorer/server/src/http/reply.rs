@@ -1,0 +1,38 @@
+//! Failures as JSON, in one shape for all routes.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use proto_api::Failure;
+use serde::Serialize;
+
+/// `error` is what Dynamo's and Mooncake's clients read; the rest is ours.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+pub(super) fn failure(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.kind.http_status());
+    let body = ErrorBody {
+        error: &failure.message,
+        code: failure.kind.as_str(),
+        field: failure.field.as_deref(),
+    };
+    (
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        Json(body),
+    )
+        .into_response()
+}
+
+/// A handler's result.
+pub(super) fn json<T: Serialize>(result: Result<T, Failure>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => failure(&error),
+    }
+}

@@ -1,0 +1,30 @@
+//! `POST /v1/score`: the gRPC call in JSON, with the same fields and checks.
+
+mod request;
+mod response;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::response::Response;
+use proto_api::{Failure, ScoreQuery};
+
+use super::{Http, body, reply};
+use crate::metrics::Rpc;
+use request::ScoreJson;
+use response::AnswerJson;
+
+pub(super) async fn score(
+    State(http): State<Http>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    reply::json(answer(&http, body).await)
+}
+
+async fn answer(http: &Http, body: Result<Bytes, BytesRejection>) -> Result<AnswerJson, Failure> {
+    let request = body::read::<ScoreJson>(body)?.into_request()?;
+    let request_id = request.request_id.clone();
+    let query = ScoreQuery::try_from(request).map_err(Into::into);
+    let outcome = http.scorer.score(Rpc::HttpScore, query, None).await?;
+    Ok(AnswerJson::new(request_id, outcome.into_answer()))
+}

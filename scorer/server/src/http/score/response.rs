@@ -1,0 +1,88 @@
+//! The answer's JSON.
+
+use proto_api::{EndpointScore, ScoreAnswer};
+use proto_model::Medium;
+use serde::Serialize;
+
+/// Fields as in `kvatlas.v1.ScoreResponse`.
+#[derive(Serialize)]
+pub(super) struct AnswerJson {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    request_id: String,
+    model: String,
+    lora: Option<String>,
+    prompt_tokens: Option<u32>,
+    endpoints: Vec<ScoreJson>,
+    revision: u64,
+    age_ms: u64,
+    state: &'static str,
+    warnings: Vec<String>,
+    unknown_candidates: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ScoreJson {
+    cluster: String,
+    address: String,
+    rank: u32,
+    matched_blocks: u32,
+    matched_tokens: u32,
+    reusable_tokens: u32,
+    by_medium: MediaJson,
+    score: f64,
+    trust: &'static str,
+    incarnation: u64,
+    block_size: u32,
+    profile: String,
+    last_event_us: u64,
+}
+
+#[derive(Serialize)]
+struct MediaJson {
+    gpu: u32,
+    cpu: u32,
+    disk: u32,
+    remote: u32,
+}
+
+impl AnswerJson {
+    pub(super) fn new(request_id: String, answer: ScoreAnswer) -> Self {
+        Self {
+            request_id,
+            model: answer.model,
+            lora: answer.lora,
+            prompt_tokens: answer.prompt_tokens,
+            endpoints: answer.endpoints.iter().map(Into::into).collect(),
+            revision: answer.revision.0,
+            age_ms: answer.age_ms,
+            state: answer.state.as_str(),
+            warnings: answer.warnings,
+            unknown_candidates: answer.unknown_candidates,
+        }
+    }
+}
+
+impl From<&EndpointScore> for ScoreJson {
+    fn from(score: &EndpointScore) -> Self {
+        Self {
+            cluster: score.publisher.endpoint.cluster().to_owned(),
+            address: score.publisher.endpoint.address().to_owned(),
+            rank: score.publisher.rank.0,
+            matched_blocks: score.matched_blocks,
+            matched_tokens: score.matched_tokens(),
+            reusable_tokens: score.reusable_tokens,
+            by_medium: MediaJson {
+                gpu: score.on(Medium::Gpu),
+                cpu: score.on(Medium::Cpu),
+                disk: score.on(Medium::Disk),
+                remote: score.on(Medium::Remote),
+            },
+            score: score.score,
+            trust: score.trust.as_str(),
+            incarnation: score.incarnation.0,
+            block_size: score.block_size,
+            profile: score.profile.to_string(),
+            last_event_us: score.last_event.0,
+        }
+    }
+}
