@@ -101,7 +101,7 @@ impl fmt::Debug for HubConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubConfig")
             .field("cache", &self.cache)
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &client::without_credentials(&self.endpoint))
             .field("offline", &self.offline)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

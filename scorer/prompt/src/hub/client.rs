@@ -21,8 +21,8 @@ pub(super) struct Fetched {
     pub(super) content: Vec<u8>,
     /// The commit that it belongs to, if the hub says so.
     pub(super) commit: Option<String>,
-    /// The hub's identity of the content, if it says so.
-    pub(super) etag: Option<String>,
+    /// The SHA-256 of a large file, in hex, if the hub says so.
+    pub(super) sha256: Option<String>,
 }
 
 impl Client {
@@ -63,31 +63,40 @@ impl Client {
     pub(super) fn get(&self, path: &str, limit: u64) -> Result<Option<Fetched>, HubError> {
         let base = self.endpoint.to_string();
         let mut url = format!("{}{path}", base.trim_end_matches('/'));
-        let (mut commit, mut etag) = (None, None);
+        let (mut commit, mut sha256) = (None, None);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&url)?;
             let headers = response.headers();
             commit = commit.or_else(|| text(headers, "x-repo-commit"));
-            etag = etag.or_else(|| text(headers, "x-linked-etag"));
+            sha256 =
+                sha256.or_else(|| text(headers, "x-linked-etag").and_then(|etag| digest(&etag)));
             match response.status().as_u16() {
                 200 => {
-                    let etag = etag
-                        .or_else(|| text(headers, "etag"))
-                        .map(|etag| bare(&etag).to_owned());
+                    let content = read(response, &url, limit)?;
                     return Ok(Some(Fetched {
-                        content: read(response, &url, limit)?,
+                        content,
                         commit,
-                        etag,
+                        sha256,
                     }));
                 }
                 301 | 302 | 303 | 307 | 308 => url = self.follow(&url, headers)?,
                 404 => return Ok(None),
-                status @ (401 | 403) => return Err(HubError::Denied { url, status }),
-                status => return Err(HubError::Status { url, status }),
+                status @ (401 | 403) => {
+                    return Err(HubError::Denied {
+                        url: shown(&url),
+                        status,
+                    });
+                }
+                status => {
+                    return Err(HubError::Status {
+                        url: shown(&url),
+                        status,
+                    });
+                }
             }
         }
         Err(HubError::Redirect {
-            url,
+            url: shown(&url),
             reason: "too many redirects",
         })
     }
@@ -189,9 +198,13 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// An entity tag without its quotes and weakness mark.
-fn bare(etag: &str) -> &str {
-    etag.trim_start_matches("W/").trim_matches('"')
+/// The digest in the entity tag of a large file; other files have other tags.
+fn digest(etag: &str) -> Option<String> {
+    let digest = etag
+        .trim_start_matches("W/")
+        .trim_matches('"')
+        .to_ascii_lowercase();
+    (digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digest)
 }
 
 /// An address for messages: signed addresses carry secrets in their query.
@@ -199,7 +212,8 @@ fn shown(url: &str) -> String {
     without_credentials(url.split('?').next().unwrap_or_default())
 }
 
-fn without_credentials(url: &str) -> String {
+/// An address without the user name and password before its host.
+pub(super) fn without_credentials(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => {
             format!("{}{}", &url[..scheme + 3], &url[at + 1..])

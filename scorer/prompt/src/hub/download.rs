@@ -54,22 +54,18 @@ fn commit(first: &Fetched, model: &HubModel) -> (String, bool) {
 }
 
 fn add(writer: &Writer, url: &str, file: &str, fetched: &Fetched) -> Result<(), HubError> {
-    let identity = match fetched
-        .etag
-        .as_deref()
-        .filter(|etag| cache::is_commit(etag))
+    let identity = sha256(&fetched.content);
+    if fetched
+        .sha256
+        .as_ref()
+        .is_some_and(|announced| *announced != identity)
     {
-        // Large files are known by their SHA-256, which can be checked.
-        Some(etag) if etag.len() == 64 && etag != sha256(&fetched.content) => {
-            let reason = "its SHA-256 is not the announced one".to_owned();
-            return Err(HubError::Damaged {
-                url: url.to_owned(),
-                reason,
-            });
-        }
-        Some(etag) => etag.to_owned(),
-        None => sha256(&fetched.content),
-    };
+        let reason = "its SHA-256 is not the announced one".to_owned();
+        return Err(HubError::Damaged {
+            url: url.to_owned(),
+            reason,
+        });
+    }
     writer.add(file, &identity, &fetched.content)
 }
 

@@ -133,15 +133,20 @@ fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, LoadError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
+    let too_large = || LoadError::TooLarge {
+        path: path.to_owned(),
+        limit,
+    };
+    if file.metadata().map_err(failed)?.len() > limit {
+        return Err(too_large());
+    }
+    // The file may still grow while it is read.
     let mut content = Vec::new();
     file.take(limit + 1)
         .read_to_end(&mut content)
         .map_err(failed)?;
     if content.len() as u64 > limit {
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-            limit,
-        });
+        return Err(too_large());
     }
     Ok(Some(content))
 }

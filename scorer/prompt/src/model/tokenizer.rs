@@ -135,28 +135,29 @@ fn older_added_tokens(
     Ok(tokens.collect())
 }
 
-/// Classes that write `bos_token` and `eos_token` by these two flags, whatever
-/// `tokenizer.json` says.
-const CLASSES_WITH_FLAGS: [&str; 3] = ["LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"];
+/// Classes that put the `bos_token` first unless told otherwise.
+const CLASSES_WITH_BOS: [&str; 3] = ["LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"];
 
+/// What replaces the file's own post-processor when the configuration says
+/// whether `bos_token` and `eos_token` are added.
 fn bos_and_eos(
     tokenizer: &Tokenizer,
     config: &TokenizerConfig,
     special: &SpecialTokens,
 ) -> Result<Option<TemplateProcessing>, LoadError> {
+    if config.add_bos_token.is_none() && config.add_eos_token.is_none() {
+        return Ok(None);
+    }
     let class = config
         .tokenizer_class
         .as_deref()
         .map(|class| class.trim_end_matches("Fast"));
-    let flagged = config.add_bos_token.is_some() || config.add_eos_token.is_some();
-    if !flagged || !class.is_some_and(|class| CLASSES_WITH_FLAGS.contains(&class)) {
-        return Ok(None);
-    }
+    let adds_bos = class.is_some_and(|class| CLASSES_WITH_BOS.contains(&class));
     let token = |wanted: bool, name: &str| {
         let token = special.get(name).filter(|_| wanted)?;
         Some((token.to_owned(), tokenizer.token_to_id(token)?))
     };
-    let bos = token(config.add_bos_token.unwrap_or(true), "bos_token");
+    let bos = token(config.add_bos_token.unwrap_or(adds_bos), "bos_token");
     let eos = token(config.add_eos_token.unwrap_or(false), "eos_token");
     let mut template: Vec<String> = Vec::new();
     template.extend(bos.iter().map(|(token, _)| format!("{token}:0")));
