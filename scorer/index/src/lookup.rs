@@ -11,6 +11,7 @@ use proto_model::BlockKey;
 
 use crate::set_id::SetId;
 use crate::shared::{Core, Found, Torn};
+use crate::survivors::Step;
 use crate::{HolderFilter, Scratch};
 
 /// Fills `scratch.matches`. What it holds after an error means nothing.
@@ -25,7 +26,7 @@ pub(crate) fn lookup(
         return Ok(());
     };
     let Scratch { matches, survivors } = scratch;
-    survivors.begin(core, found.set, candidates, matches)?;
+    survivors.begin(core, found.set, candidates)?;
     let (mut done, mut set) = (1, found.set);
     while done < keys.len() && !survivors.is_empty() {
         let run = same_set_run(found, set, &keys[done..]);
@@ -47,11 +48,22 @@ pub(crate) fn lookup(
         };
         if found.set != set {
             set = found.set;
-            survivors.intersect(core, set, done as u32, matches)?;
+            survivors.intersect(
+                set,
+                &mut Step {
+                    core,
+                    position: done as u32,
+                    matches,
+                },
+            )?;
         }
         done += 1;
     }
-    survivors.finish(done as u32, matches);
+    survivors.finish(&mut Step {
+        core,
+        position: done as u32,
+        matches,
+    });
     Ok(())
 }
 

@@ -42,16 +42,20 @@ impl Match {
             .unwrap_or(self.blocks)
     }
 
+    /// The same numbers for another holder.
+    pub(crate) fn of(self, holder: Holder) -> Self {
+        Self { holder, ..self }
+    }
+
     /// Counts the blocks up to (not including) position `end` as held on `media`.
     pub(crate) fn extend(&mut self, media: MediumSet, end: u32) {
         let Some(fastest) = media.fastest() else {
             return;
         };
         self.fastest[fastest as usize] += end - self.blocks;
-        for within in self.within.iter_mut().skip(fastest as usize) {
-            if *within == self.blocks {
-                *within = end;
-            }
+        for (medium, within) in self.within.iter_mut().enumerate() {
+            let goes_on = medium >= fastest as usize && *within == self.blocks;
+            *within = if goes_on { end } else { *within };
         }
         self.blocks = end;
     }

@@ -8,6 +8,9 @@ use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, MediumSet, Publishe
 use crate::audit::audit;
 use crate::{HolderFilter, IndexLimits, PrefixIndex, Scratch};
 
+/// What holders' books and lists may take beyond the limit, which guards blocks.
+const SMALL_BOOKS: usize = 24 << 10;
+
 /// The model: every block's holders and their media.
 #[derive(Debug, Default)]
 struct Model {
@@ -255,7 +258,43 @@ fn check(index: &PrefixIndex, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 400 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
+
+    #[test]
+    fn without_memory_answers_are_short_and_never_wrong(
+        events in proptest::collection::vec(event(), 1..if cfg!(miri) { 20 } else { 120 }),
+        spare in 0_usize..120_000,
+    ) {
+        let empty = PrefixIndex::new(IndexLimits::default()).stats().bytes;
+        let limits = IndexLimits { max_bytes: empty + spare };
+        let (index, mut model) = (PrefixIndex::new(limits), Model::default());
+        for event in &events {
+            match event {
+                Event::Sweep(budget) => {
+                    index.sweep(*budget);
+                }
+                Event::Rebuild => {}
+                _ => if let Some(delta) = delta(event, &mut model) {
+                    index.apply(&delta);
+                    model.apply(&delta);
+                },
+            }
+        }
+        for chain in 0..6 {
+            let prompt = keys((chain, 0, 120));
+            let (found, truth) = (answer(&index, &prompt, None), model.lookup(&prompt, None));
+            for (holder, (blocks, ..)) in &found {
+                prop_assert!(truth.get(holder).is_some_and(|(most, ..)| blocks <= most));
+            }
+            prop_assert!(index.overflowed() > 0 || found == truth);
+        }
+        let stats = index.stats();
+        prop_assert!(stats.bytes <= limits.max_bytes + SMALL_BOOKS, "{}", stats.bytes);
+        index.inspect(|core| {
+            let (blocks, memberships) = audit(core);
+            assert_eq!((blocks, memberships.values().sum()), (stats.blocks, stats.memberships));
+        });
+    }
 
     #[test]
     fn every_history_gives_the_models_answers(

@@ -1,0 +1,150 @@
+//! Memory: bounded, and given back.
+
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
+use scorer_index::{IndexLimits, PrefixIndex, Scratch};
+
+fn began(number: u32) -> Delta {
+    let endpoint = Endpoint::new("test", &format!("10.0.0.1:{number}")).expect("valid");
+    Delta::HolderBegan {
+        holder: Holder(number),
+        publisher: Publisher {
+            endpoint,
+            rank: Rank(0),
+        },
+    }
+}
+
+fn stored(holder: u32, keys: impl Iterator<Item = u64>) -> Delta {
+    let keys = keys.map(BlockKey).collect();
+    Delta::Stored {
+        holder: Holder(holder),
+        medium: Medium::Gpu,
+        keys,
+    }
+}
+
+fn removed(holder: u32, keys: impl Iterator<Item = u64>) -> Delta {
+    let keys = keys.map(BlockKey).collect();
+    Delta::Removed {
+        holder: Holder(holder),
+        medium: Medium::Gpu,
+        keys,
+    }
+}
+
+fn blocks_of(index: &PrefixIndex, holder: u32, keys: impl Iterator<Item = u64>) -> u32 {
+    let keys: Vec<BlockKey> = keys.map(BlockKey).collect();
+    let mut scratch = Scratch::new();
+    let matches = index.lookup(&keys, &mut scratch, None);
+    matches
+        .iter()
+        .find(|m| m.holder == Holder(holder))
+        .map_or(0, |m| m.blocks)
+}
+
+#[test]
+fn ended_holders_give_their_memory_back() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    let empty = index.stats().bytes;
+    for round in 0..3_u32 {
+        let holders = (0..40).map(|n| round * 40 + n);
+        for holder in holders.clone() {
+            index.apply(&began(holder));
+            let own = u64::from(holder + 1) << 32;
+            index.apply(&stored(holder, (0..500).chain(own..own + 5_000)));
+        }
+        let full = index.stats();
+        assert_eq!(full.memberships, 40 * 5_500);
+        assert!(full.bytes > empty + 200_000 * 12);
+        for holder in holders {
+            index.apply(&Delta::HolderEnded {
+                holder: Holder(holder),
+            });
+        }
+        assert_eq!(index.stats().memberships, 0);
+        assert!(index.stats().pending_sweep > 0);
+        while index.sweep(10_000) {}
+        let after = index.stats();
+        assert_eq!(
+            (after.blocks, after.holder_sets, after.pending_sweep),
+            (0, 0, 0)
+        );
+        assert!(
+            after.bytes < empty * 4,
+            "{} of {} when empty",
+            after.bytes,
+            empty
+        );
+    }
+}
+
+#[test]
+fn evictions_here_and_there_give_memory_back() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    index.apply(&began(1));
+    index.apply(&stored(1, 0..400_000));
+    let full = index.stats().bytes;
+    // One block in ten stays, so no page becomes empty by itself.
+    index.apply(&removed(1, (0..400_000).filter(|key| key % 10 != 0)));
+    while index.sweep(10_000) {}
+    let stats = index.stats();
+    assert_eq!(stats.blocks, 40_000);
+    assert!(stats.bytes < full / 3, "{} of {full}", stats.bytes);
+    for key in (0..400_000).step_by(10) {
+        assert_eq!(blocks_of(&index, 1, key..key + 2), 1, "block {key}");
+    }
+}
+
+#[test]
+fn many_different_sets_give_memory_back() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    (0..400).for_each(|holder| index.apply(&began(holder)));
+    // Every block gets a set of its own.
+    for holder in 0..400_u32 {
+        let has = |key: &u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (holder % 50) & 3 == 0;
+        index.apply(&stored(holder, (0..4_000).filter(has)));
+    }
+    let full = index.stats();
+    assert!(full.holder_sets > 3_000, "{}", full.holder_sets);
+    for holder in 0..390 {
+        index.apply(&Delta::HolderEnded {
+            holder: Holder(holder),
+        });
+    }
+    while index.sweep(10_000) {}
+    // The sets of the last ten are in pages that the first round left sparse.
+    index.apply(&stored(399, 0..1));
+    while index.sweep(10_000) {}
+    let stats = index.stats();
+    assert!(
+        stats.bytes < full.bytes / 3,
+        "{} of {}",
+        stats.bytes,
+        full.bytes
+    );
+}
+
+#[test]
+fn beyond_the_limit_blocks_are_refused_and_counted() {
+    let limits = IndexLimits { max_bytes: 1 << 20 };
+    let index = PrefixIndex::new(limits);
+    index.apply(&began(1));
+    index.apply(&began(2));
+    index.apply(&stored(1, 0..100_000));
+    let full = index.stats();
+    assert!(full.bytes <= limits.max_bytes, "{}", full.bytes);
+    assert_eq!(full.memberships + index.overflowed(), 100_000);
+    assert!(full.memberships > 20_000, "{}", full.memberships);
+    assert_eq!(
+        u64::from(blocks_of(&index, 1, 0..100_000)),
+        full.memberships
+    );
+    assert_eq!(blocks_of(&index, 2, 0..100_000), 0);
+
+    index.apply(&Delta::HolderEnded { holder: Holder(1) });
+    while index.sweep(10_000) {}
+    let refused = index.overflowed();
+    index.apply(&stored(2, 0..20_000));
+    assert_eq!(index.overflowed(), refused, "there is room again");
+    assert_eq!(blocks_of(&index, 2, 0..100_000), 20_000);
+}
