@@ -39,8 +39,10 @@ pub struct EngineMeta {
 /// One message as it was sent.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// When it was received, in seconds since the Unix epoch.
-    pub at: f64,
+    /// When the engine made it, in seconds since the Unix epoch: the time in the
+    /// payload. When it was received is up to some milliseconds later, which may
+    /// be after the next request was sent.
+    pub made_at: f64,
     /// Its topic frame.
     pub topic: String,
     /// Its number.
@@ -73,6 +75,14 @@ pub enum RecordingError {
         /// What the parser said.
         #[source]
         source: serde_json::Error,
+    },
+    /// A payload does not begin with its time.
+    #[error("{path}, line {line}: payload_b64 is no batch that begins with its time")]
+    Time {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
     },
     /// A field is not base64.
     #[error("{path}, line {line}: {field} is not base64")]
@@ -142,15 +152,28 @@ fn published(path: &Path) -> Result<Vec<Published>, RecordingError> {
     raw.into_iter()
         .enumerate()
         .map(|(line, raw)| {
+            let payload = decode(line, "payload_b64", &raw.payload_b64)?;
+            let made_at = made_at(&payload).ok_or_else(|| RecordingError::Time {
+                path: path.to_owned(),
+                line: line + 1,
+            })?;
             Ok(Published {
-                at: raw.t,
+                made_at,
                 topic: raw.topic,
                 sequence: raw.seq,
                 sequence_frame: decode(line, "seq_b64", &raw.seq_b64)?,
-                payload: decode(line, "payload_b64", &raw.payload_b64)?,
+                payload,
             })
         })
         .collect()
+}
+
+/// The first field of the batch: an array's head, then a 64-bit float.
+fn made_at(payload: &[u8]) -> Option<f64> {
+    match payload {
+        [0x92 | 0x93, 0xcb, rest @ ..] => Some(f64::from_be_bytes(*rest.first_chunk()?)),
+        _ => None,
+    }
 }
 
 fn parse_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, RecordingError> {
@@ -186,7 +209,6 @@ struct RawVersion {
 
 #[derive(Deserialize)]
 struct RawPublished {
-    t: f64,
     topic: String,
     seq: u64,
     seq_b64: String,

@@ -40,7 +40,9 @@ pub(crate) enum Command {
     /// List the endpoints that a running scorer knows.
     Endpoints(ClientArgs),
     /// Examine a running KVAtlas: what was seen, what was expected, how to mend it.
-    #[command(after_help = "Exit status: 0 nothing found, 1 warnings or errors found, 2 KVAtlas cannot be reached.")]
+    #[command(
+        after_help = "Exit status: 0 nothing found, 1 warnings or errors found, 2 KVAtlas cannot be reached."
+    )]
     Doctor(DoctorArgs),
     /// Check a configuration, or print it with every default filled in.
     Config {
@@ -108,7 +110,12 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
     /// The scorer's gRPC address.
-    #[arg(long, env = "KVATLAS_SERVER", value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    #[arg(
+        long,
+        env = "KVATLAS_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
     pub(crate) server: String,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -151,7 +158,12 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) client: ClientArgs,
     /// The scorer's HTTP address, for what its ingestor found.
-    #[arg(long, env = "KVATLAS_HTTP", value_name = "URL", default_value = "http://127.0.0.1:8090")]
+    #[arg(
+        long,
+        env = "KVATLAS_HTTP",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090"
+    )]
     pub(crate) http: String,
     /// A running engine's OpenAI URL: compare templates and tokenizers with it.
     #[arg(long, value_name = "URL")]

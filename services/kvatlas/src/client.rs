@@ -34,8 +34,15 @@ pub(crate) async fn endpoints(client: &mut IndexClient<Channel>) -> Result<Vec<E
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListEndpointsRequest { page_token, ..Default::default() };
-        let page = client.list_endpoints(request).await.map_err(said)?.into_inner();
+        let request = ListEndpointsRequest {
+            page_token,
+            ..Default::default()
+        };
+        let page = client
+            .list_endpoints(request)
+            .await
+            .map_err(said)?
+            .into_inner();
         all.extend(page.endpoints);
         page_token = page.next_page_token;
         if page_token.is_empty() {

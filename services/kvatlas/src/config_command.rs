@@ -7,7 +7,10 @@ use crate::cli::ConfigAction;
 use crate::config;
 
 /// Checks or prints. A wrong configuration is an error that lists every mistake.
-#[expect(clippy::print_stdout, reason = "the configuration is this command's output")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the configuration is this command's output"
+)]
 pub(crate) fn run(action: &ConfigAction) -> Result<()> {
     match action {
         ConfigAction::Check(args) => {

@@ -39,10 +39,16 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<()> {
     standalone.stop().await?;
     report.finish();
     if report.differing() > 0 {
-        bail!("{} predictions differ from vLLM's own figures", report.differing());
+        bail!(
+            "{} predictions differ from vLLM's own figures",
+            report.differing()
+        );
     }
     if report.compared() == 0 {
-        bail!("nothing was compared: no recording in {} matches", args.recordings.display());
+        bail!(
+            "nothing was compared: no recording in {} matches",
+            args.recordings.display()
+        );
     }
     Ok(())
 }

@@ -27,12 +27,26 @@ pub(crate) async fn run(args: ClientArgs) -> Result<()> {
 
 fn as_table(endpoints: &[EndpointInfo]) -> String {
     let mut table = Table::new([
-        "endpoint", "rank", "model", "trust", "gpu", "cpu", "disk", "remote", "block", "next", "lost",
+        "endpoint",
+        "rank",
+        "model",
+        "trust",
+        "gpu",
+        "cpu",
+        "disk",
+        "remote",
+        "block",
+        "next",
+        "lost",
         "last event",
     ]);
     for endpoint in endpoints {
         let blocks = endpoint.blocks.unwrap_or_default();
-        let mut sizes: Vec<u32> = endpoint.spaces.iter().map(|space| space.block_size).collect();
+        let mut sizes: Vec<u32> = endpoint
+            .spaces
+            .iter()
+            .map(|space| space.block_size)
+            .collect();
         sizes.sort_unstable();
         sizes.dedup();
         table.row([
@@ -44,7 +58,11 @@ fn as_table(endpoints: &[EndpointInfo]) -> String {
             blocks.cpu.to_string(),
             blocks.disk.to_string(),
             blocks.remote.to_string(),
-            sizes.iter().map(u32::to_string).collect::<Vec<_>>().join("/"),
+            sizes
+                .iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join("/"),
             endpoint.next_sequence.to_string(),
             endpoint.lost.to_string(),
             age(endpoint.last_event_us),
@@ -88,7 +106,9 @@ fn age(event_us: u64) -> String {
     if event_us == 0 {
         return "never".to_owned();
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     match now.saturating_sub(event_us / 1_000_000) {
         seconds @ 0..=119 => format!("{seconds} s ago"),
         seconds @ 120..=7199 => format!("{} min ago", seconds / 60),

@@ -10,6 +10,7 @@ mod endpoints;
 mod score;
 mod standalone;
 mod table;
+mod wiring;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,10 @@ use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };

@@ -24,15 +24,27 @@ pub(crate) async fn run(args: ScoreArgs) -> Result<()> {
         ..Default::default()
     };
     let channel = client::connect(&args.client.server).await?;
-    let answer = client::scorer(channel).score(request).await.map_err(said)?.into_inner();
-    if args.client.json { print_json(&answer) } else { print_table(&answer) }
+    let answer = client::scorer(channel)
+        .score(request)
+        .await
+        .map_err(said)?
+        .into_inner();
+    if args.client.json {
+        print_json(&answer)
+    } else {
+        print_table(&answer)
+    }
     Ok(())
 }
 
 fn input(input: ScoreInput) -> Result<Input> {
     Ok(match input {
-        ScoreInput { prompt: Some(text), .. } => Input::Text(text),
-        ScoreInput { chat: Some(path), .. } => Input::Chat(read(&path)?.into()),
+        ScoreInput {
+            prompt: Some(text), ..
+        } => Input::Text(text),
+        ScoreInput {
+            chat: Some(path), ..
+        } => Input::Chat(read(&path)?.into()),
         ScoreInput { tokens, .. } => Input::Tokens(TokenIds { ids: tokens }),
     })
 }
@@ -40,7 +52,11 @@ fn input(input: ScoreInput) -> Result<Input> {
 fn read(path: &Path) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(BODY_LIMIT).read_to_end(&mut body).context("standard input")?;
+        std::io::stdin()
+            .lock()
+            .take(BODY_LIMIT)
+            .read_to_end(&mut body)
+            .context("standard input")?;
     } else {
         let file = std::fs::File::open(path)
             .with_context(|| format!("cannot open the chat body {}", path.display()))?;

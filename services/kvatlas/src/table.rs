@@ -8,7 +8,9 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these column names.
     pub(crate) fn new<const N: usize>(heading: [&str; N]) -> Self {
-        Self { rows: vec![heading.map(str::to_owned).to_vec()] }
+        Self {
+            rows: vec![heading.map(str::to_owned).to_vec()],
+        }
     }
 
     /// Adds a row.
@@ -22,14 +24,20 @@ impl Table {
         let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
-                self.rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or(0)
+                self.rows
+                    .iter()
+                    .map(|row| cell(row, column).chars().count())
+                    .max()
+                    .unwrap_or(0)
             })
             .collect();
         let numeric: Vec<bool> = (0..columns)
             .map(|column| {
                 self.rows.len() > 1
                     && self.rows[1..].iter().all(|row| {
-                        cell(row, column).chars().all(|c| c.is_ascii_digit() || ".-%".contains(c))
+                        cell(row, column)
+                            .chars()
+                            .all(|c| c.is_ascii_digit() || ".-%".contains(c))
                     })
             })
             .collect();
@@ -39,7 +47,11 @@ impl Table {
                 .map(|column| {
                     let text = cell(row, column);
                     let pad = " ".repeat(widths[column] - text.chars().count());
-                    if numeric[column] { pad + &text } else { text + &pad }
+                    if numeric[column] {
+                        pad + &text
+                    } else {
+                        text + &pad
+                    }
                 })
                 .collect();
             out.push_str(line.join("  ").trim_end());
@@ -58,6 +70,9 @@ mod tests {
         let mut table = Table::new(["name", "tokens"]);
         table.row(["a".to_owned(), "7".to_owned()]);
         table.row(["longer".to_owned(), "1234".to_owned()]);
-        assert_eq!(table.render(), "name    tokens\na            7\nlonger    1234\n");
+        assert_eq!(
+            table.render(),
+            "name    tokens\na            7\nlonger    1234\n"
+        );
     }
 }

@@ -20,7 +20,10 @@ const TOKEN_LIMIT: u64 = 16 << 10;
 /// The ingestor's configuration, checked by the ingestor too.
 pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
     let section = &config.ingest;
-    let mut ingest = IngestConfig { cluster: config.cluster.clone(), ..Default::default() };
+    let mut ingest = IngestConfig {
+        cluster: config.cluster.clone(),
+        ..Default::default()
+    };
     for target in &section.bind {
         ingest.bind.push(bind(target, section.replay_port)?);
     }
@@ -42,14 +45,24 @@ pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
     ingest.batching.delay = section.batch_delay.duration();
     ingest.replay.timeout = section.replay_timeout.duration();
     if let Err(mistakes) = ingest.validate() {
-        let list: Vec<_> = mistakes.iter().map(|mistake| format!("\n  ingest: {mistake}")).collect();
-        bail!("{} mistakes in the configuration{}", list.len(), list.concat());
+        let list: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| format!("\n  ingest: {mistake}"))
+            .collect();
+        bail!(
+            "{} mistakes in the configuration{}",
+            list.len(),
+            list.concat()
+        );
     }
     Ok(ingest)
 }
 
 fn bind(target: &BindTarget, replay_port: Option<u16>) -> Result<BindConfig> {
-    let address = target.address.parse().with_context(|| format!("ingest.bind {}", target.address))?;
+    let address = target
+        .address
+        .parse()
+        .with_context(|| format!("ingest.bind {}", target.address))?;
     let identity = target.endpoint.as_ref().zip(target.model.as_ref());
     Ok(BindConfig {
         ranks: NonZeroU32::new(target.ranks).unwrap_or(NonZeroU32::MIN),
@@ -62,7 +75,12 @@ fn bind(target: &BindTarget, replay_port: Option<u16>) -> Result<BindConfig> {
 fn connect(target: &ConnectTarget) -> Result<ConnectConfig> {
     let place = || format!("ingest.connect {}", target.address);
     let address = target.address.parse().with_context(place)?;
-    let replay = target.replay.as_deref().map(str::parse).transpose().with_context(place)?;
+    let replay = target
+        .replay
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .with_context(place)?;
     let identity = match (&target.endpoint, &target.model) {
         (Some(address), Some(model)) => Some(identity_of(address, model)),
         (None, None) => None,
@@ -77,7 +95,11 @@ fn connect(target: &ConnectTarget) -> Result<ConnectConfig> {
 }
 
 fn identity_of(address: &str, model: &str) -> Identity {
-    Identity { cluster: None, address: address.to_owned(), model: model.to_owned() }
+    Identity {
+        cluster: None,
+        address: address.to_owned(),
+        model: model.to_owned(),
+    }
 }
 
 /// The scorer's models, checked by the scorer too.
@@ -94,7 +116,9 @@ pub(crate) fn models(config: &Config) -> Result<ModelsConfig> {
             item_form: None,
         })
     });
-    Ok(ModelsConfig { models: models.collect::<Result<_>>()? })
+    Ok(ModelsConfig {
+        models: models.collect::<Result<_>>()?,
+    })
 }
 
 /// A directory if there is one of that name, else a name on the hub.
@@ -108,16 +132,27 @@ fn source(text: &str) -> Result<ModelSource> {
         })?;
         ModelLocation::Hub(name)
     };
-    Ok(ModelSource { location, options: Default::default() })
+    Ok(ModelSource {
+        location,
+        options: Default::default(),
+    })
 }
 
 fn rules(model: &ModelSection) -> Result<Option<proto_model::engine::HashRules>> {
-    let rules = model.engine.as_ref().map(|engine| engine.rules()).transpose();
+    let rules = model
+        .engine
+        .as_ref()
+        .map(|engine| engine.rules())
+        .transpose();
     rules.map_err(|(key, saw, want)| anyhow!("models {}: engine.{key}: {saw}; {want}", model.name))
 }
 
 fn adapter(section: &AdapterSection) -> Lora {
-    Lora { name: section.name.clone(), id: section.id, path: section.path.clone() }
+    Lora {
+        name: section.name.clone(),
+        id: section.id,
+        path: section.path.clone(),
+    }
 }
 
 /// Where tokenizers are found.
@@ -130,26 +165,42 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
         settings.cache.clone_from(cache);
     }
     if let Some(path) = &hub.token_file {
-        let size = std::fs::metadata(path).with_context(|| format!("hub.token_file {}", path.display()))?;
+        let size = std::fs::metadata(path)
+            .with_context(|| format!("hub.token_file {}", path.display()))?;
         if size.len() > TOKEN_LIMIT {
-            bail!("hub.token_file {} has {} bytes: not a token", path.display(), size.len());
+            bail!(
+                "hub.token_file {} has {} bytes: not a token",
+                path.display(),
+                size.len()
+            );
         }
         settings.token = Some(std::fs::read_to_string(path)?.trim().to_owned());
     }
     settings.offline |= hub.offline;
     settings.timeout = hub.timeout.duration();
-    Ok(LibraryConfig { hub: settings, ..Default::default() })
+    Ok(LibraryConfig {
+        hub: settings,
+        ..Default::default()
+    })
 }
 
 /// The embedded store's settings.
 pub(crate) fn store(config: &Config) -> EmbeddedOptions {
-    EmbeddedOptions { ring_bytes: config.store.history.as_usize(), ..Default::default() }
+    EmbeddedOptions {
+        ring_bytes: config.store.history.as_usize(),
+        ..Default::default()
+    }
 }
 
 /// What a token is worth on each medium.
 pub(crate) fn weights(section: &ScorerSection) -> Result<Weights> {
     let weights = section.medium_weights;
-    Ok(Weights::new([weights.gpu, weights.cpu, weights.disk, weights.remote])?)
+    Ok(Weights::new([
+        weights.gpu,
+        weights.cpu,
+        weights.disk,
+        weights.remote,
+    ])?)
 }
 
 fn at_least_one(value: usize) -> NonZeroUsize {

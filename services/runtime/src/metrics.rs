@@ -30,7 +30,13 @@ pub struct Build {
 /// The registry of one process. Clones share it.
 #[derive(Clone)]
 pub struct Metrics {
-    registry: Arc<RwLock<Registry>>,
+    registries: Arc<RwLock<Registries>>,
+}
+
+/// This process's own registry, and those that roles filled by themselves.
+struct Registries {
+    own: Registry,
+    attached: Vec<Registry>,
 }
 
 impl Metrics {
@@ -45,18 +51,31 @@ impl Metrics {
         );
         registry.register_collector(Box::new(ProcessCollector::new()));
         Self {
-            registry: Arc::new(RwLock::new(registry)),
+            registries: Arc::new(RwLock::new(Registries {
+                own: registry,
+                attached: Vec::new(),
+            })),
         }
     }
 
     /// Lets `register` add metrics. Names are given in full, so that a search
     /// for a name finds where it is made.
     pub fn register<R>(&self, register: impl FnOnce(&mut Registry) -> R) -> R {
-        let mut registry = self
-            .registry
+        let mut registries = self
+            .registries
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        register(&mut registry)
+        register(&mut registries.own)
+    }
+
+    /// Adds a registry that a role has filled by itself, for roles whose start
+    /// takes longer than this registry may be locked.
+    pub fn attach(&self, registry: Registry) {
+        let mut registries = self
+            .registries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        registries.attached.push(registry);
     }
 
     /// All metrics as text of type [`CONTENT_TYPE`].
@@ -64,9 +83,15 @@ impl Metrics {
     /// # Errors
     /// If a metric refuses to be written.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let registries = self
+            .registries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut encoded = String::new();
-        text::encode(&mut encoded, &registry)?;
+        for registry in std::iter::once(&registries.own).chain(&registries.attached) {
+            text::encode_registry(&mut encoded, registry)?;
+        }
+        text::encode_eof(&mut encoded)?;
         Ok(encoded)
     }
 }
@@ -112,6 +137,17 @@ mod tests {
         let text = metrics.encode().unwrap();
         assert!(text.contains("# HELP demo_things Things seen.\n"), "{text}");
         assert!(text.contains("demo_things_total 3\n"), "{text}");
+    }
+
+    #[test]
+    fn an_attached_registry_is_shown_before_the_end() {
+        let metrics = metrics();
+        let mut registry = Registry::default();
+        registry.register("demo_more", "More things", Counter::<u64>::default());
+        metrics.attach(registry);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("demo_more_total 0\n"), "{text}");
+        assert_eq!(text.matches("# EOF").count(), 1);
     }
 
     #[cfg(target_os = "linux")]

@@ -66,19 +66,20 @@ pub async fn serve(
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
     let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), store, stop.clone()));
     let pods = IndexerServiceServer::new(PodService::new(scorer));
+    // The builder's own switch does not reach a listener that is handed in.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = Server::builder()
         .layer(ServiceBuilder::new().map_response(status::in_headers))
         .concurrency_limit_per_connection(settings.per_connection as usize)
         .max_concurrent_streams(settings.per_connection)
         .http2_keepalive_interval(Some(settings.keepalive))
-        .tcp_nodelay(true)
         .add_service(scores.max_decoding_message_size(max))
         .add_service(index.max_decoding_message_size(max))
         .add_service(pods.max_decoding_message_size(max))
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned());
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
     let reporting = async {
         reporting.await;
         std::future::pending::<Infallible>().await

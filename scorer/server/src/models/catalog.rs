@@ -11,7 +11,10 @@ use super::{ModelConfig, ModelMistake, ModelsConfig};
 #[derive(Debug, Default)]
 pub struct ModelCatalog {
     models: Vec<ConfiguredModel>,
-    names: BTreeMap<String, Named>,
+    /// Models' names and aliases.
+    names: BTreeMap<String, usize>,
+    /// Adapters' names, and the models that have one of that name.
+    adapters: BTreeMap<String, Vec<usize>>,
 }
 
 /// One configured model, ready for use.
@@ -40,12 +43,6 @@ impl ConfiguredModel {
             .item_form
             .or_else(|| self.hasher.as_ref().map(EngineHasher::item_form))
     }
-}
-
-#[derive(Debug, Clone)]
-struct Named {
-    model: usize,
-    adapter: Option<Lora>,
 }
 
 impl ModelsConfig {
@@ -79,8 +76,14 @@ impl ModelCatalog {
     /// the name is an adapter's.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(&ConfiguredModel, Option<&Lora>)> {
-        let named = self.names.get(name)?;
-        Some((self.models.get(named.model)?, named.adapter.as_ref()))
+        if let Some(model) = self.names.get(name) {
+            return Some((self.models.get(*model)?, None));
+        }
+        let [model] = self.adapters.get(name)?.as_slice() else {
+            return None;
+        };
+        let model = self.models.get(*model)?;
+        Some((model, model.adapter(name)))
     }
 
     /// The configured base models, in the order of the configuration.
@@ -89,32 +92,50 @@ impl ModelCatalog {
     }
 
     fn name_all(&mut self, index: usize, model: &ModelConfig, mistakes: &mut Vec<ModelMistake>) {
-        let mut add = |field, name: &str, adapter: Option<&Lora>| {
+        let mut add = |field, name: &str| {
             if name.is_empty() {
                 return mistakes.push(ModelMistake::EmptyName { index, field });
             }
-            let named = Named {
-                model: index,
-                adapter: adapter.cloned(),
-            };
-            if let Some(before) = self.names.insert(name.to_owned(), named) {
-                let first = self
-                    .models
-                    .get(before.model)
-                    .map_or(&model.name, |m| &m.config.name);
+            if let Some(before) = self.names.insert(name.to_owned(), index) {
+                let first = self.models.get(before);
                 mistakes.push(ModelMistake::AmbiguousName {
                     name: name.to_owned(),
-                    first: first.clone(),
+                    first: first.map_or(&model.name, |m| &m.config.name).clone(),
                     second: model.name.clone(),
                 });
             }
         };
-        add("name", &model.name, None);
+        add("name", &model.name);
         for alias in &model.aliases {
-            add("aliases", alias, None);
+            add("aliases", alias);
         }
         for adapter in &model.adapters {
-            add("adapters.name", &adapter.name, Some(adapter));
+            self.name_adapter(index, model, &adapter.name, mistakes);
+        }
+    }
+
+    /// Models may have adapters of the same name; such a name alone then says
+    /// too little, and endpoints or the request must say more.
+    fn name_adapter(
+        &mut self,
+        index: usize,
+        model: &ModelConfig,
+        name: &str,
+        mistakes: &mut Vec<ModelMistake>,
+    ) {
+        if name.is_empty() {
+            let field = "adapters.name";
+            return mistakes.push(ModelMistake::EmptyName { index, field });
+        }
+        let models = self.adapters.entry(name.to_owned()).or_default();
+        if models.last() == Some(&index) || model.name == name {
+            mistakes.push(ModelMistake::AmbiguousName {
+                name: name.to_owned(),
+                first: model.name.clone(),
+                second: model.name.clone(),
+            });
+        } else {
+            models.push(index);
         }
     }
 }
@@ -185,6 +206,18 @@ mod tests {
             assert_eq!(adapter.map(|adapter| adapter.name.as_str()), lora);
         }
         assert!(catalog.find("none").is_none());
+    }
+
+    #[test]
+    fn an_adapter_of_two_models_is_not_guessed() {
+        let with = |name: &str| ModelConfig {
+            adapters: vec![adapter("lora")],
+            ..model(name)
+        };
+        let catalog = catalog(vec![with("a"), with("b")]).expect("valid");
+        assert!(catalog.find("lora").is_none());
+        let (found, _) = catalog.find("b").expect("b");
+        assert!(found.adapter("lora").is_some());
     }
 
     #[test]

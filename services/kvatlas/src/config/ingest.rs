@@ -82,7 +82,12 @@ impl Default for IngestSection {
 
 impl BindTarget {
     pub(crate) fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), ranks: 1, endpoint: None, model: None }
+        Self {
+            address: address.to_owned(),
+            ranks: 1,
+            endpoint: None,
+            model: None,
+        }
     }
 }
 
@@ -107,8 +112,9 @@ impl ConnectTarget {
                 "model" => target.model = Some(value),
                 "replay" => target.replay = Some(value),
                 "ranks" => {
-                    target.ranks =
-                        value.parse().map_err(|_| format!("ranks={value:?} is not a number"))?;
+                    target.ranks = value
+                        .parse()
+                        .map_err(|_| format!("ranks={value:?} is not a number"))?;
                 }
                 _ => return Err(format!("{key:?} is none of endpoint, model, replay, ranks")),
             }
@@ -120,7 +126,11 @@ impl ConnectTarget {
 impl IngestSection {
     pub(super) fn check(&self, cluster: &str, mistakes: &mut Mistakes) {
         if self.bind.is_empty() && self.connect.is_empty() {
-            mistakes.push("ingest", "no bind and no connect", "at least one source of events");
+            mistakes.push(
+                "ingest",
+                "no bind and no connect",
+                "at least one source of events",
+            );
         }
         for (index, bind) in self.bind.iter().enumerate() {
             let path = format!("ingest.bind.{index}");
@@ -178,8 +188,20 @@ mod tests {
 
     #[test]
     fn a_wrong_target_says_which_part() {
-        assert!(ConnectTarget::parse("tcp://a:1,modle=x").unwrap_err().contains("modle"));
-        assert!(ConnectTarget::parse("tcp://a:1,ranks=two").unwrap_err().contains("two"));
-        assert!(ConnectTarget::parse("tcp://a:1,replay").unwrap_err().contains("replay"));
+        assert!(
+            ConnectTarget::parse("tcp://a:1,modle=x")
+                .unwrap_err()
+                .contains("modle")
+        );
+        assert!(
+            ConnectTarget::parse("tcp://a:1,ranks=two")
+                .unwrap_err()
+                .contains("two")
+        );
+        assert!(
+            ConnectTarget::parse("tcp://a:1,replay")
+                .unwrap_err()
+                .contains("replay")
+        );
     }
 }

@@ -25,7 +25,11 @@ pub(crate) fn flags(args: &StandaloneArgs) -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
     let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
     if !args.bind.is_empty() {
-        let targets: Vec<_> = args.bind.iter().map(|address| BindTarget::new(address)).collect();
+        let targets: Vec<_> = args
+            .bind
+            .iter()
+            .map(|address| BindTarget::new(address))
+            .collect();
         set("ingest.bind", serde_json::to_string(&targets)?);
     }
     if !args.connect.is_empty() {

@@ -55,17 +55,32 @@ impl EngineSection {
     /// The rules, or which key is wrong, what was seen, and what would be right.
     pub(crate) fn rules(&self) -> Result<HashRules, (&'static str, String, String)> {
         let algorithm: HashAlgorithm = self.algorithm.parse().map_err(|error| {
-            let known: Vec<_> = HashAlgorithm::ALL.iter().map(|known| known.as_str()).collect();
+            let known: Vec<_> = HashAlgorithm::ALL
+                .iter()
+                .map(|known| known.as_str())
+                .collect();
             ("algorithm", format!("{error}"), known.join(", "))
         })?;
-        let version = self.version.as_deref().map(str::parse::<EngineVersion>).transpose();
+        let version = self
+            .version
+            .as_deref()
+            .map(str::parse::<EngineVersion>)
+            .transpose();
         let version = version.map_err(|error| {
-            ("version", error.to_string(), "a version such as 0.10.1".to_owned())
+            (
+                "version",
+                error.to_string(),
+                "a version such as 0.10.1".to_owned(),
+            )
         })?;
         let rules = HashRules::new(algorithm, self.hash_seed.clone(), version);
         match EngineHasher::new(rules.clone()) {
             Ok(_) => Ok(rules),
-            Err(error) => Err(("algorithm", error.to_string(), "rules that can be reproduced".to_owned())),
+            Err(error) => Err((
+                "algorithm",
+                error.to_string(),
+                "rules that can be reproduced".to_owned(),
+            )),
         }
     }
 }
@@ -150,7 +165,11 @@ impl HubSection {
         if let Some(endpoint) = &self.endpoint
             && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
         {
-            mistakes.push("hub.endpoint", endpoint, "a URL that begins with http:// or https://");
+            mistakes.push(
+                "hub.endpoint",
+                endpoint,
+                "a URL that begins with http:// or https://",
+            );
         }
     }
 }
@@ -161,11 +180,19 @@ pub(super) fn check(models: &[ModelSection], mistakes: &mut Mistakes) {
     for (index, model) in models.iter().enumerate() {
         let path = format!("models.{index}");
         if model.name.is_empty() {
-            mistakes.push(format!("{path}.name"), "empty", "the name that requests use");
+            mistakes.push(
+                format!("{path}.name"),
+                "empty",
+                "the name that requests use",
+            );
         }
         for name in std::iter::once(&model.name).chain(&model.aliases) {
             if !names.insert(name) {
-                mistakes.push(&path, format!("the name {name:?} twice"), "each name for one model only");
+                mistakes.push(
+                    &path,
+                    format!("the name {name:?} twice"),
+                    "each name for one model only",
+                );
             }
         }
         check_adapters(&path, model, mistakes);

@@ -18,8 +18,16 @@ fn complete() -> Config {
         source: None,
         profile: proto_model::Profile::Content,
         block_size: None,
-        engine: Some(EngineSection { algorithm: String::new(), hash_seed: None, version: None }),
-        adapters: vec![AdapterSection { name: String::new(), id: None, path: None }],
+        engine: Some(EngineSection {
+            algorithm: String::new(),
+            hash_seed: None,
+            version: None,
+        }),
+        adapters: vec![AdapterSection {
+            name: String::new(),
+            id: None,
+            path: None,
+        }],
     }];
     config
 }
@@ -28,7 +36,11 @@ fn walk(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 walk(&path, value, found);
             }
         }
@@ -56,7 +68,11 @@ fn documented() -> BTreeMap<String, String> {
 #[test]
 fn every_setting_is_documented_with_its_default() {
     let mut settings = BTreeMap::new();
-    walk("", &serde_json::to_value(complete()).unwrap(), &mut settings);
+    walk(
+        "",
+        &serde_json::to_value(complete()).unwrap(),
+        &mut settings,
+    );
     let documented = documented();
     let keys = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&documented), keys(&settings));

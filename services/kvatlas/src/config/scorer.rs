@@ -37,7 +37,12 @@ pub(crate) struct WeightsSection {
 
 impl Default for WeightsSection {
     fn default() -> Self {
-        Self { gpu: 1.0, cpu: 0.8, disk: 0.5, remote: 0.3 }
+        Self {
+            gpu: 1.0,
+            cpu: 0.8,
+            disk: 0.5,
+            remote: 0.3,
+        }
     }
 }
 

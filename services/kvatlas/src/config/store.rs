@@ -18,7 +18,10 @@ pub(crate) struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { data: None, history: ByteSize::mib(64) }
+        Self {
+            data: None,
+            history: ByteSize::mib(64),
+        }
     }
 }
 

@@ -25,19 +25,37 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(args: &DemoArgs) -> Result<Self> {
         let traces = args.recordings.join("traces");
-        let profile = if args.profile == "engine" { Profile::Engine } else { Profile::Content };
+        let profile = if args.profile == "engine" {
+            Profile::Engine
+        } else {
+            Profile::Content
+        };
         let mut acts = Vec::new();
-        for tag in Recording::tags(&traces).context("run from the project's folder, or give --recordings")? {
-            if args.only.as_ref().is_some_and(|only| !tag.contains(only.as_str())) {
+        for tag in Recording::tags(&traces)
+            .context("run from the project's folder, or give --recordings")?
+        {
+            if args
+                .only
+                .as_ref()
+                .is_some_and(|only| !tag.contains(only.as_str()))
+            {
                 continue;
             }
             let recording = Recording::load(&traces, &tag)?;
             let address = format!("10.0.0.{}:8000", acts.len() + 1);
             let model = model_name(profile, &recording.meta, &tag);
-            acts.push(Act { recording, address, model });
+            acts.push(Act {
+                recording,
+                address,
+                model,
+            });
         }
         let tokenizer = args.recordings.join("model").display().to_string();
-        Ok(Self { acts, profile, tokenizer })
+        Ok(Self {
+            acts,
+            profile,
+            tokenizer,
+        })
     }
 
     pub(super) fn acts(&self) -> &[Act] {
@@ -72,8 +90,16 @@ impl Plan {
             id: None,
             path: Some(ADAPTER.1.to_owned()),
         };
-        let has_adapter = act.recording.requests.iter().any(|request| request.model() == ADAPTER.0);
-        let adapters = if has_adapter || act.model == MODEL { vec![adapter] } else { Vec::new() };
+        let has_adapter = act
+            .recording
+            .requests
+            .iter()
+            .any(|request| request.model() == ADAPTER.0);
+        let adapters = if has_adapter || act.model == MODEL {
+            vec![adapter]
+        } else {
+            Vec::new()
+        };
         ModelSection {
             name: act.model.clone(),
             aliases: Vec::new(),

@@ -79,7 +79,10 @@ impl<'a> Player<'a> {
 
     async fn publish_until(&mut self, time: f64) -> Result<()> {
         let messages = &self.act.recording.published[self.published..];
-        let due = messages.iter().take_while(|message| message.at < time).count();
+        let due = messages
+            .iter()
+            .take_while(|message| message.made_at < time)
+            .count();
         for message in &messages[..due] {
             self.engine.publish(message).await?;
         }
@@ -103,7 +106,10 @@ impl<'a> Player<'a> {
                 return Ok(());
             }
             if tokio::time::Instant::now() > deadline {
-                bail!("{}: message {next} published, index at {seen}", self.act.recording.tag);
+                bail!(
+                    "{}: message {next} published, index at {seen}",
+                    self.act.recording.tag
+                );
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -126,7 +132,10 @@ impl<'a> Player<'a> {
             .map_err(said)
             .with_context(|| format!("{}, {}", self.act.recording.tag, request.note))?
             .into_inner();
-        let predicted = answer.endpoints.first().map_or(0, |endpoint| endpoint.reusable_tokens);
+        let predicted = answer
+            .endpoints
+            .first()
+            .map_or(0, |endpoint| endpoint.reusable_tokens);
         Ok(Row {
             prompt: headline(request),
             prompt_tokens: answer.prompt_tokens,
@@ -142,9 +151,9 @@ fn input(request: &RecordedRequest) -> Result<Input> {
     Ok(match request.kind {
         RequestKind::Chat => Input::Chat(serde_json::to_vec(&request.body)?.into()),
         RequestKind::Completion => Input::Completion(serde_json::to_vec(&request.body)?.into()),
-        RequestKind::Media | RequestKind::Reset => {
-            Input::Tokens(TokenIds { ids: request.token_ids.clone() })
-        }
+        RequestKind::Media | RequestKind::Reset => Input::Tokens(TokenIds {
+            ids: request.token_ids.clone(),
+        }),
     })
 }
 
@@ -164,11 +173,22 @@ fn items(request: &RecordedRequest) -> Vec<MediaItem> {
 /// The prompt's end in a few words: what the user asked last.
 fn headline(request: &RecordedRequest) -> String {
     let body = &request.body;
-    let last = body["messages"].as_array().and_then(|messages| messages.last());
-    let text = match (last.and_then(|message| message["content"].as_str()), body["prompt"].as_str()) {
+    let last = body["messages"]
+        .as_array()
+        .and_then(|messages| messages.last());
+    let text = match (
+        last.and_then(|message| message["content"].as_str()),
+        body["prompt"].as_str(),
+    ) {
         (Some(text), _) | (None, Some(text)) => text,
         (None, None) => return format!("{} ({} token ids)", request.note, request.token_ids.len()),
     };
-    let short: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(44).collect();
+    let short: String = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(44)
+        .collect();
     format!("{} \u{201c}{short}\u{2026}\u{201d}", request.note)
 }

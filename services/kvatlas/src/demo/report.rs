@@ -32,8 +32,14 @@ impl Report {
             act.address,
             act.model,
         );
-        let mut table =
-            Table::new(["prompt", "endpoint", "tokens", "predicted", "vLLM said", "verdict"]);
+        let mut table = Table::new([
+            "prompt",
+            "endpoint",
+            "tokens",
+            "predicted",
+            "vLLM said",
+            "verdict",
+        ]);
         for (index, row) in rows.iter().enumerate() {
             let verdict = self.count(row);
             if all_rows || index < SHOWN || verdict == DIFFERENT {
@@ -48,8 +54,25 @@ impl Report {
             }
         }
         print!("{}", table.render());
-        let equal = rows.iter().filter(|row| row.overlap.is_none() && row.equal()).count();
-        println!("{equal} of {} rows compared, all shown with --all-rows\n", rows.len());
+        let left_out = rows.iter().filter(|row| row.overlap.is_some()).count();
+        let equal = rows
+            .iter()
+            .filter(|row| row.overlap.is_none() && row.equal())
+            .count();
+        let differing = rows.len() - left_out - equal;
+        let hidden = if all_rows {
+            0
+        } else {
+            rows.len().saturating_sub(SHOWN)
+        };
+        println!(
+            "{equal} equal, {differing} different, {left_out} left out, of {} rows",
+            rows.len()
+        );
+        if hidden > 0 {
+            println!("(every row: --all-rows)");
+        }
+        println!();
     }
 
     /// Prints the verdict on everything.

@@ -66,14 +66,22 @@ pub(super) fn replica(stats: &StatsResponse) -> Vec<Diagnosis> {
     vec![Diagnosis {
         level: Level::Error,
         subject: "replica".to_owned(),
-        seen: format!("{}, last heard from its store {} ms ago", state.as_str_name(), stats.age_ms),
+        seen: format!(
+            "{}, last heard from its store {} ms ago",
+            state.as_str_name(),
+            stats.age_ms
+        ),
         expected: format!("live, within {AGE_LIMIT_MS} ms"),
         advice: "see the scorer's log for why it cannot follow its store".to_owned(),
     }]
 }
 
 /// What is wrong with publishers.
-pub(super) fn endpoints(endpoints: &[EndpointInfo], now_s: u64, silent_after_s: u64) -> Vec<Diagnosis> {
+pub(super) fn endpoints(
+    endpoints: &[EndpointInfo],
+    now_s: u64,
+    silent_after_s: u64,
+) -> Vec<Diagnosis> {
     if endpoints.is_empty() {
         return vec![Diagnosis {
             level: Level::Error,
@@ -85,11 +93,17 @@ pub(super) fn endpoints(endpoints: &[EndpointInfo], now_s: u64, silent_after_s: 
                 .to_owned(),
         }];
     }
-    endpoints.iter().flat_map(|endpoint| publisher(endpoint, now_s, silent_after_s)).collect()
+    endpoints
+        .iter()
+        .flat_map(|endpoint| publisher(endpoint, now_s, silent_after_s))
+        .collect()
 }
 
 fn publisher(endpoint: &EndpointInfo, now_s: u64, silent_after_s: u64) -> Vec<Diagnosis> {
-    let subject = format!("{}/{}#{}", endpoint.cluster, endpoint.address, endpoint.rank);
+    let subject = format!(
+        "{}/{}#{}",
+        endpoint.cluster, endpoint.address, endpoint.rank
+    );
     let mut found = Vec::new();
     let mut warn = |seen: String, expected: &str, advice: &str| {
         found.push(Diagnosis {
@@ -116,7 +130,10 @@ fn publisher(endpoint: &EndpointInfo, now_s: u64, silent_after_s: u64) -> Vec<Di
     }
     if endpoint.parked > 0 {
         warn(
-            format!("{} blocks wait for a parent that was never seen", endpoint.parked),
+            format!(
+                "{} blocks wait for a parent that was never seen",
+                endpoint.parked
+            ),
             "every block's parent known",
             "they count again once the engine stores the parent; a replay socket avoids it",
         );
@@ -136,22 +153,36 @@ fn publisher(endpoint: &EndpointInfo, now_s: u64, silent_after_s: u64) -> Vec<Di
 pub(super) fn models(stats: &StatsResponse) -> Vec<Diagnosis> {
     let mut sizes: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
     for space in stats.models.iter().flat_map(|model| &model.spaces) {
-        sizes.entry(&space.model).or_default().insert(space.block_size);
+        sizes
+            .entry(&space.model)
+            .or_default()
+            .insert(space.block_size);
     }
-    let mixed = sizes.iter().filter(|(_, sizes)| sizes.len() > 1).map(|(model, sizes)| Diagnosis {
-        level: Level::Warning,
-        subject: format!("model {model}"),
-        seen: format!("block sizes {sizes:?}"),
-        expected: "one --block-size for all engines of a model".to_owned(),
-        advice: "every size is scored rightly, but each costs its own pass over the prompt".to_owned(),
-    });
-    let mute = stats.models.iter().filter(|model| !model.tokenizer).map(|model| Diagnosis {
-        level: Level::Warning,
-        subject: format!("model {}", model.name),
-        seen: "no tokenizer: only token ids and block keys can be scored".to_owned(),
-        expected: "a source for its tokenizer and chat template".to_owned(),
-        advice: format!("--model {}=DIRECTORY, or models[].source in the configuration", model.name),
-    });
+    let mixed = sizes
+        .iter()
+        .filter(|(_, sizes)| sizes.len() > 1)
+        .map(|(model, sizes)| Diagnosis {
+            level: Level::Warning,
+            subject: format!("model {model}"),
+            seen: format!("block sizes {sizes:?}"),
+            expected: "one --block-size for all engines of a model".to_owned(),
+            advice: "every size is scored rightly, but each costs its own pass over the prompt"
+                .to_owned(),
+        });
+    let mute = stats
+        .models
+        .iter()
+        .filter(|model| !model.tokenizer)
+        .map(|model| Diagnosis {
+            level: Level::Warning,
+            subject: format!("model {}", model.name),
+            seen: "no tokenizer: only token ids and block keys can be scored".to_owned(),
+            expected: "a source for its tokenizer and chat template".to_owned(),
+            advice: format!(
+                "--model {}=DIRECTORY, or models[].source in the configuration",
+                model.name
+            ),
+        });
     mixed.chain(mute).collect()
 }
 
@@ -172,19 +203,32 @@ mod tests {
     #[test]
     fn a_healthy_fleet_has_no_findings() {
         assert_eq!(endpoints(&[endpoint(Trust::Exact)], 1_010, 300), []);
-        let stats = StatsResponse { state: ReplicaState::Live.into(), ..Default::default() };
+        let stats = StatsResponse {
+            state: ReplicaState::Live.into(),
+            ..Default::default()
+        };
         assert_eq!(replica(&stats), []);
     }
 
     #[test]
     fn each_trouble_is_said() {
-        let lossy = EndpointInfo { lost: 7, parked: 3, ..endpoint(Trust::Suspect) };
-        let text: Vec<String> =
-            endpoints(&[lossy], 2_000, 300).iter().map(ToString::to_string).collect();
+        let lossy = EndpointInfo {
+            lost: 7,
+            parked: 3,
+            ..endpoint(Trust::Suspect)
+        };
+        let text: Vec<String> = endpoints(&[lossy], 2_000, 300)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(text.len(), 3);
         assert!(text[0].contains("7 messages lost"));
         assert!(text[1].contains("3 blocks wait"));
         assert!(text[2].contains("silent for 1000 s"));
-        assert!(endpoints(&[], 0, 300)[0].advice.contains("enable_kv_cache_events"));
+        assert!(
+            endpoints(&[], 0, 300)[0]
+                .advice
+                .contains("enable_kv_cache_events")
+        );
     }
 }

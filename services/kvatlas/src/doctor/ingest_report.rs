@@ -44,10 +44,19 @@ pub(super) async fn fetch(url: &str) -> Result<IngestReport> {
 }
 
 fn get(target: &str) -> Result<String> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
-    let mut response = agent.get(target).call().with_context(|| format!("GET {target}"))?;
-    Ok(response.body_mut().with_config().limit(REPORT_LIMIT).read_to_string()?)
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .build()
+        .into();
+    let mut response = agent
+        .get(target)
+        .call()
+        .with_context(|| format!("GET {target}"))?;
+    Ok(response
+        .body_mut()
+        .with_config()
+        .limit(REPORT_LIMIT)
+        .read_to_string()?)
 }
 
 pub(super) fn diagnose(report: &IngestReport) -> Vec<Diagnosis> {
@@ -56,7 +65,10 @@ pub(super) fn diagnose(report: &IngestReport) -> Vec<Diagnosis> {
         .iter()
         .map(|finding| Diagnosis {
             level: Level::Error,
-            subject: format!("{} ({}, {} times)", finding.subject, finding.kind, finding.count),
+            subject: format!(
+                "{} ({}, {} times)",
+                finding.subject, finding.kind, finding.count
+            ),
             seen: finding.seen.clone(),
             expected: finding.expected.clone(),
             advice: finding.advice.clone(),
