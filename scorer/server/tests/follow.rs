@@ -1,0 +1,271 @@
+//! A replica follows any store that keeps the seam, through every way in which
+//! a watch can begin and end.
+
+mod common;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{World, publisher, reusable, space, stored, tokens};
+use futures::stream::{self, StreamExt};
+use indexer_store::{IndexWatch, WatchError, WatchItem, WatchStream};
+use parking_lot::Mutex;
+use proto_api::{Input, ReplicaState, ScoreQuery};
+use proto_model::{BlockKey, Delta, Holder, Medium, Revision};
+use scorer_index::{IndexLimits, Scratch};
+use scorer_server::{FollowSettings, ModelsConfig, Replica, ScorerLimits};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Plays one list of items per watch, then stays silent; notes where each began.
+#[derive(Default)]
+struct Script {
+    plays: Mutex<VecDeque<Vec<Result<WatchItem, WatchError>>>>,
+    began: Mutex<Vec<Option<Revision>>>,
+}
+
+impl IndexWatch for Script {
+    fn watch(&self, after: Option<Revision>) -> WatchStream {
+        self.began.lock().push(after);
+        match self.plays.lock().pop_front() {
+            Some(play) => stream::iter(play).boxed(),
+            None => stream::pending().boxed(),
+        }
+    }
+}
+
+fn lost() -> Result<WatchItem, WatchError> {
+    Err(WatchError::Unavailable {
+        reason: "test".to_owned(),
+    })
+}
+
+fn snapshot(revision: u64, keys: &[u64]) -> Vec<Result<WatchItem, WatchError>> {
+    let publisher = publisher("a", 0);
+    let began = Delta::HolderBegan {
+        holder: Holder(1),
+        publisher,
+    };
+    vec![
+        Ok(WatchItem::SnapshotBegin),
+        Ok(WatchItem::Snapshot(vec![began, stores(keys)].into())),
+        Ok(WatchItem::SnapshotEnd(Revision(revision))),
+    ]
+}
+
+fn stores(keys: &[u64]) -> Delta {
+    let keys = keys.iter().copied().map(BlockKey).collect();
+    Delta::Stored {
+        holder: Holder(1),
+        medium: Medium::Gpu,
+        keys,
+    }
+}
+
+fn deltas(revision: u64, keys: &[u64]) -> Result<WatchItem, WatchError> {
+    Ok(WatchItem::Deltas {
+        revision: Revision(revision),
+        applied_at_ms: 0,
+        deltas: vec![stores(keys)].into(),
+    })
+}
+
+fn held(replica: &Replica, keys: &[u64]) -> usize {
+    let keys: Vec<_> = keys.iter().copied().map(BlockKey).collect();
+    let mut scratch = Scratch::new();
+    let content = replica.content();
+    let matches = content.index().lookup(&keys, &mut scratch, None);
+    matches.first().map_or(0, |found| found.blocks as usize)
+}
+
+async fn play(
+    plays: Vec<Vec<Result<WatchItem, WatchError>>>,
+    until: u64,
+) -> (Arc<Replica>, Arc<Script>) {
+    let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
+    let script = Arc::new(Script {
+        plays: Mutex::new(plays.into()),
+        ..Script::default()
+    });
+    tokio::spawn(Arc::clone(&replica).follow(script.clone(), CancellationToken::new()));
+    replica.reached(Revision(until)).await;
+    (replica, script)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_resumed_where_it_ended() {
+    let mut first = snapshot(5, &[1]);
+    first.extend([deltas(6, &[2]), lost()]);
+    let (replica, script) = play(vec![first, vec![deltas(7, &[3])]], 7).await;
+    assert_eq!(*script.began.lock(), [None, Some(Revision(6))]);
+    assert_eq!(held(&replica, &[1, 2, 3]), 3);
+    assert_eq!((replica.resets(), replica.reconnects()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_seen_before_are_left_out() {
+    let mut first = snapshot(5, &[1]);
+    first.extend([deltas(5, &[2]), deltas(4, &[2]), deltas(6, &[3])]);
+    let (replica, _) = play(vec![first], 6).await;
+    assert_eq!(held(&replica, &[1]), 1);
+    assert_eq!(held(&replica, &[2]), 0);
+    assert_eq!(held(&replica, &[3]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_snapshot_changes_nothing() {
+    let mut torn = snapshot(9, &[7]);
+    torn.truncate(2);
+    torn.push(lost());
+    let (replica, script) = play(vec![snapshot(5, &[1]), torn, vec![deltas(6, &[2])]], 6).await;
+    assert_eq!(
+        *script.began.lock(),
+        [None, Some(Revision(5)), Some(Revision(5))]
+    );
+    assert_eq!(held(&replica, &[1, 2]), 2);
+    assert_eq!(held(&replica, &[7]), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_never_goes_back() {
+    let (replica, _) = play(
+        vec![snapshot(5, &[1]), snapshot(3, &[9]), vec![deltas(6, &[2])]],
+        6,
+    )
+    .await;
+    assert_eq!(held(&replica, &[1, 2]), 2, "the older snapshot was refused");
+    assert_eq!(replica.resets(), 1);
+    assert_eq!(replica.content().revision(), Revision(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_store_is_asked_again() {
+    let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
+    let silent: Vec<_> = snapshot(5, &[1]);
+    let script = Arc::new(Silent {
+        first: Mutex::new(Some(silent)),
+        again: AtomicBool::default(),
+    });
+    tokio::spawn(Arc::clone(&replica).follow(script.clone(), CancellationToken::new()));
+    replica.reached(Revision(6)).await;
+    assert!(script.again.load(Ordering::Relaxed));
+}
+
+/// Gives a snapshot and falls silent without ending; the second watch goes on.
+struct Silent {
+    first: Mutex<Option<Vec<Result<WatchItem, WatchError>>>>,
+    again: AtomicBool,
+}
+
+impl IndexWatch for Silent {
+    fn watch(&self, _: Option<Revision>) -> WatchStream {
+        match self.first.lock().take() {
+            Some(items) => stream::iter(items).chain(stream::pending()).boxed(),
+            None => {
+                self.again.store(true, Ordering::Relaxed);
+                stream::iter([deltas(6, &[2])])
+                    .chain(stream::pending())
+                    .boxed()
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_leaves_a_stale_replica_that_still_answers() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 9);
+    world
+        .publish(
+            &publisher("a", 0),
+            &space,
+            vec![stored(&space, &prompt, Medium::Gpu)],
+        )
+        .await;
+    let replica = Arc::clone(world.scorer.scoring().replica());
+    world.store.close().await;
+    while replica.state() != ReplicaState::Stale {
+        tokio::task::yield_now().await;
+    }
+    let answer = world.score_tokens("m", prompt).await;
+    assert_eq!(reusable(&answer), [("a#0".into(), 8)]);
+    assert_eq!(answer.state, ReplicaState::Stale);
+}
+
+/// I4 under fire: while snapshots replace the content and changes arrive, no
+/// answer lacks what the revision that it reports must contain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_during_swaps_are_never_older_than_they_say() {
+    let world = Arc::new(World::unfollowed(
+        ModelsConfig::default(),
+        ScorerLimits::default(),
+    ));
+    let replica = Arc::clone(world.scorer.scoring().replica());
+    let cuts = Arc::new(Notify::new());
+    let watch = Cut {
+        world: Arc::clone(&world),
+        cuts: Arc::clone(&cuts),
+    };
+    tokio::spawn(Arc::clone(&replica).follow(Arc::new(watch), world.stop.clone()));
+    replica.reached(Revision(0)).await;
+
+    let (a, space, prompt) = (publisher("a", 0), space("m", None, 1), tokens(1, 400));
+    // Revision `base + n` holds n blocks of the prompt, or more.
+    let base = world.store.revision().0;
+    let done = Arc::new(AtomicBool::default());
+    let reader = tokio::spawn(read(
+        Arc::clone(&world),
+        prompt.clone(),
+        base,
+        Arc::clone(&done),
+    ));
+    for length in 1..=prompt.len() {
+        let changes = vec![stored(&space, &prompt[..length], Medium::Gpu)];
+        world.publish(&a, &space, changes).await;
+        if length % 50 == 0 {
+            cuts.notify_one();
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(reader.await.expect("no answer was too old") > 0);
+    assert!(replica.resets() > 5, "{} snapshots", replica.resets());
+}
+
+async fn read(world: Arc<World>, prompt: Vec<u32>, base: u64, done: Arc<AtomicBool>) -> u64 {
+    let mut answers = 0;
+    while !done.load(Ordering::Relaxed) {
+        let query = ScoreQuery::new("m", Input::Tokens(prompt.clone()));
+        if let Ok(answer) = world.score(query).await {
+            let matched = answer
+                .endpoints
+                .first()
+                .map_or(0, |e| u64::from(e.matched_blocks));
+            let due = answer.revision.0.saturating_sub(base);
+            assert!(matched >= due, "{matched} blocks at revision base + {due}");
+            answers += 1;
+        }
+        tokio::task::yield_now().await;
+    }
+    answers
+}
+
+/// The world's store; every cut ends the watch, and every watch begins with a
+/// snapshot.
+struct Cut {
+    world: Arc<World>,
+    cuts: Arc<Notify>,
+}
+
+impl IndexWatch for Cut {
+    fn watch(&self, _: Option<Revision>) -> WatchStream {
+        let cuts = Arc::clone(&self.cuts);
+        let cut = Box::pin(async move { cuts.notified().await });
+        self.world
+            .store
+            .watch(None)
+            .take_until(cut)
+            .chain(stream::iter([lost()]))
+            .boxed()
+    }
+}

@@ -1,0 +1,513 @@
+//! What endpoints hold of a prompt, on an embedded store fed by hand.
+
+mod common;
+
+use common::{World, publisher, reusable, space, stored, stored_with, tokens};
+use proto_api::{Candidate, Input, KeyForm, KeyList, MediumWeights, ReplicaState, ScoreQuery};
+use proto_model::engine::{EngineHasher, HashAlgorithm, HashRules};
+use proto_model::{
+    CacheSalt, Change, Command, ContentChain, EngineHash, ExtraKey, Incarnation, KeySpace,
+    LocalHash, Lora, MediaItem, Medium, Profile, PromptContext, StoredBlock, Trust, engine_keys,
+};
+use scorer_server::{ModelConfig, ModelsConfig, ScorerLimits};
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-9
+}
+
+#[tokio::test]
+async fn tokens_are_counted_on_their_fastest_medium() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 17);
+    let (a, b) = (publisher("10.0.0.1:8000", 0), publisher("10.0.0.2:8000", 0));
+    let all_gpu = stored(&space, &prompt, Medium::Gpu);
+    let two_cpu = stored(&space, &prompt[..8], Medium::Cpu);
+    world.publish(&a, &space, vec![all_gpu, two_cpu]).await;
+    let two_gpu = stored(&space, &prompt[..8], Medium::Gpu);
+    let all_disk = stored(&space, &prompt, Medium::Disk);
+    world.publish(&b, &space, vec![two_gpu, all_disk]).await;
+
+    let answer = world.score_tokens("m", prompt.clone()).await;
+    assert_eq!(
+        reusable(&answer),
+        [
+            ("10.0.0.1:8000#0".into(), 16),
+            ("10.0.0.2:8000#0".into(), 16)
+        ]
+    );
+    assert_eq!(answer.endpoints[0].by_medium, [16, 0, 0, 0]);
+    assert_eq!(answer.endpoints[1].by_medium, [8, 0, 8, 0]);
+    assert!(close(answer.endpoints[0].score, 16.0 / 17.0));
+    assert!(close(answer.endpoints[1].score, (8.0 + 8.0 * 0.5) / 17.0));
+    assert_eq!(answer.prompt_tokens, Some(17));
+    assert_eq!(answer.state, ReplicaState::Live);
+    assert_eq!(answer.revision, world.store.revision());
+
+    let mut query = ScoreQuery::new("m", Input::Tokens(prompt));
+    query.weights = MediumWeights {
+        gpu: Some(0.0),
+        ..MediumWeights::default()
+    };
+    let answer = world.score(query).await.expect("an answer");
+    assert_eq!(
+        answer.endpoints[0].publisher, b,
+        "disk now weighs more than GPU"
+    );
+}
+
+#[tokio::test]
+async fn the_last_token_is_never_reused() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let a = publisher("10.0.0.1", 0);
+    let prompt = tokens(1, 16);
+    world
+        .publish(&a, &space, vec![stored(&space, &prompt, Medium::Gpu)])
+        .await;
+    for (length, matched, reused) in [
+        (1, 0, 0),
+        (4, 1, 0),
+        (5, 1, 4),
+        (8, 2, 4),
+        (15, 3, 12),
+        (16, 4, 12),
+    ] {
+        let answer = world.score_tokens("m", prompt[..length].to_vec()).await;
+        let seen = answer
+            .endpoints
+            .first()
+            .map_or((0, 0), |e| (e.matched_blocks, e.reusable_tokens));
+        assert_eq!(seen, (matched, reused), "{length} tokens");
+        let sum: u32 = answer.endpoints.iter().flat_map(|e| e.by_medium).sum();
+        assert_eq!(sum, reused, "{length} tokens");
+    }
+}
+
+#[tokio::test]
+async fn removed_blocks_and_removed_endpoints_count_no_more() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let (a, prompt) = (publisher("10.0.0.1", 0), tokens(1, 13));
+    let Change::Stored { blocks, .. } = stored(&space, &prompt, Medium::Gpu) else {
+        panic!()
+    };
+    world
+        .publish(&a, &space, vec![stored(&space, &prompt, Medium::Gpu)])
+        .await;
+    let removed = Change::Removed {
+        medium: Medium::Gpu,
+        group: 0,
+        hashes: vec![blocks[1].hash],
+    };
+    world.publish(&a, &space, vec![removed]).await;
+    let answer = world.score_tokens("m", prompt.clone()).await;
+    assert_eq!(reusable(&answer), [("10.0.0.1#0".into(), 4)]);
+
+    world
+        .append(Command::EndpointRemoved {
+            endpoint: a.endpoint.clone(),
+            rank: None,
+        })
+        .await;
+    let failure = world
+        .score(ScoreQuery::new("m", Input::Tokens(prompt)))
+        .await
+        .expect_err("gone");
+    assert_eq!(failure.kind, proto_api::FailureKind::NotFound);
+}
+
+#[tokio::test]
+async fn candidates_restrict_and_are_all_answered_for() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 13);
+    for (address, rank) in [
+        ("east/10.0.0.1:80", 0),
+        ("east/10.0.0.1:80", 1),
+        ("west/10.0.0.1", 0),
+    ] {
+        world
+            .publish(
+                &publisher(address, rank),
+                &space,
+                vec![stored(&space, &prompt, Medium::Gpu)],
+            )
+            .await;
+    }
+    let idle = publisher("east/10.0.0.2:80", 0);
+    world
+        .publish(
+            &idle,
+            &space,
+            vec![stored(&space, &tokens(9, 4), Medium::Gpu)],
+        )
+        .await;
+    let cases: [(&[&str], &[(&str, u32)], &[&str]); 5] = [
+        (
+            &["10.0.0.1:80"],
+            &[
+                ("10.0.0.1:80#0", 12),
+                ("10.0.0.1:80#1", 12),
+                ("10.0.0.1#0", 12),
+            ],
+            &[],
+        ),
+        (&["east/10.0.0.1:80#1"], &[("10.0.0.1:80#1", 12)], &[]),
+        (&["west/10.0.0.1:99"], &[("10.0.0.1#0", 12)], &[]),
+        (
+            &["10.0.0.2:80", "10.0.0.3"],
+            &[("10.0.0.2:80#0", 0)],
+            &["10.0.0.3"],
+        ),
+        (&["10.0.0.1:81"], &[("10.0.0.1#0", 12)], &[]),
+    ];
+    for (names, expected, unknown) in cases {
+        let mut query = ScoreQuery::new("m", Input::Tokens(prompt.clone()));
+        query.candidates = names
+            .iter()
+            .map(|n| n.parse::<Candidate>().expect("valid"))
+            .collect();
+        let answer = world.score(query).await.expect("an answer");
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(n, t)| ((*n).to_owned(), *t))
+            .collect();
+        assert_eq!(reusable(&answer), expected, "{names:?}");
+        assert_eq!(answer.unknown_candidates, unknown, "{names:?}");
+    }
+    let mut query = ScoreQuery::new("m", Input::Tokens(prompt));
+    query.include_unmatched = true;
+    query.limit = Some(2);
+    assert_eq!(
+        world
+            .score(query.clone())
+            .await
+            .expect("an answer")
+            .endpoints
+            .len(),
+        2
+    );
+    query.limit = None;
+    assert_eq!(
+        world.score(query).await.expect("an answer").endpoints.len(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn adapters_are_apart_from_their_base_and_found_by_name() {
+    let (base, tuned) = (space("m", None, 4), space("m", Some("tuned"), 4));
+    let by_id = space("m", Some("#7"), 4);
+    let config = ModelConfig {
+        name: "m".to_owned(),
+        aliases: vec!["alias".to_owned()],
+        adapters: vec![Lora {
+            name: "seven".to_owned(),
+            id: Some(7),
+            path: None,
+        }],
+        ..ModelConfig::default()
+    };
+    let world = World::with(
+        ModelsConfig {
+            models: vec![config],
+        },
+        ScorerLimits::default(),
+    )
+    .await;
+    let prompt = tokens(1, 13);
+    for (address, space) in [("base", &base), ("tuned", &tuned), ("seven", &by_id)] {
+        let changes = vec![stored(space, &prompt, Medium::Gpu)];
+        world.publish(&publisher(address, 0), space, changes).await;
+    }
+    let cases = [
+        ("m", None, "base#0"),
+        ("alias", None, "base#0"),
+        ("tuned", None, "tuned#0"),
+        ("m", Some("tuned"), "tuned#0"),
+        ("alias", Some("seven"), "seven#0"),
+        ("seven", None, "seven#0"),
+    ];
+    for (model, lora, holder) in cases {
+        let mut query = ScoreQuery::new(model, Input::Tokens(prompt.clone()));
+        query.lora = lora.map(str::to_owned);
+        let answer = world.score(query).await.expect("an answer");
+        assert_eq!(
+            reusable(&answer),
+            [(holder.to_owned(), 12)],
+            "{model} {lora:?}"
+        );
+        assert_eq!(answer.model, "m");
+    }
+    let mut query = ScoreQuery::new("m", Input::Tokens(prompt));
+    query.lora = Some("other".to_owned());
+    let answer = world.score(query).await.expect("an answer");
+    assert!(answer.endpoints.is_empty());
+    assert!(
+        answer.warnings[0].contains("adapter other"),
+        "{:?}",
+        answer.warnings
+    );
+}
+
+#[tokio::test]
+async fn an_adapter_of_two_models_must_be_told_apart() {
+    let world = World::new().await;
+    let prompt = tokens(1, 9);
+    for model in ["m1", "m2"] {
+        let space = space(model, Some("tuned"), 4);
+        world
+            .publish(
+                &publisher(model, 0),
+                &space,
+                vec![stored(&space, &prompt, Medium::Gpu)],
+            )
+            .await;
+    }
+    let query = ScoreQuery::new("tuned", Input::Tokens(prompt.clone()));
+    let failure = world.score(query).await.expect_err("ambiguous");
+    assert_eq!(failure.field.as_deref(), Some("lora"));
+    let mut query = ScoreQuery::new("m2", Input::Tokens(prompt));
+    query.lora = Some("tuned".to_owned());
+    let answer = world.score(query).await.expect("an answer");
+    assert_eq!(reusable(&answer), [("m2#0".into(), 8)]);
+}
+
+#[tokio::test]
+async fn every_endpoint_is_scored_in_its_own_block_size() {
+    let (world, small, large) = (
+        World::new().await,
+        space("m", None, 4),
+        space("m", None, 16),
+    );
+    let prompt = tokens(1, 31);
+    let changes = vec![stored(&small, &prompt, Medium::Gpu)];
+    world.publish(&publisher("small", 0), &small, changes).await;
+    let changes = vec![stored(&large, &prompt, Medium::Gpu)];
+    world.publish(&publisher("large", 0), &large, changes).await;
+    let answer = world.score_tokens("m", prompt).await;
+    assert_eq!(
+        reusable(&answer),
+        [("small#0".into(), 28), ("large#0".into(), 16)]
+    );
+    let sizes: Vec<_> = answer.endpoints.iter().map(|e| e.block_size).collect();
+    assert_eq!(sizes, [4, 16]);
+}
+
+#[tokio::test]
+async fn trust_is_told() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 9);
+    let stored = || vec![stored(&space, &prompt, Medium::Gpu)];
+    let (exact, partial, suspect) = (
+        publisher("exact", 0),
+        publisher("partial", 0),
+        publisher("suspect", 0),
+    );
+    let gap = |publisher: &proto_model::Publisher, incarnation, next| Command::Gap {
+        publisher: publisher.clone(),
+        incarnation,
+        next,
+    };
+    world.publish_at(&exact, &space, 0, stored()).await;
+    world.append(gap(&partial, None, 5)).await;
+    world.publish_at(&partial, &space, 5, stored()).await;
+    world.publish_at(&suspect, &space, 0, stored()).await;
+    world.append(gap(&suspect, Some(Incarnation(1)), 5)).await;
+    let answer = world.score_tokens("m", prompt.clone()).await;
+    let trust: Vec<_> = answer.endpoints.iter().map(|e| e.trust).collect();
+    assert_eq!(trust, [Trust::Exact, Trust::Partial, Trust::Suspect]);
+}
+
+#[tokio::test]
+async fn tokens_and_all_forms_of_keys_agree() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 14);
+    let a = publisher("10.0.0.1", 0);
+    world
+        .publish(&a, &space, vec![stored(&space, &prompt[..8], Medium::Gpu)])
+        .await;
+    let local: Vec<u64> = prompt
+        .chunks_exact(4)
+        .map(|c| LocalHash::of(c, &[]).0)
+        .collect();
+    let mut chain = ContentChain::root();
+    let rolling: Vec<u64> = local.iter().map(|l| chain.push(LocalHash(*l))).collect();
+    let keys: Vec<u64> = rolling
+        .iter()
+        .map(|chain| space.scope().key(*chain).0)
+        .collect();
+    let expected = world.score_tokens("m", prompt).await.endpoints;
+    for (form, values, size) in [
+        (KeyForm::Local, &local, None),
+        (KeyForm::Rolling, &rolling, Some(4)),
+        (KeyForm::Key, &keys, Some(4)),
+    ] {
+        let list = KeyList {
+            values: values.clone(),
+            form,
+            block_size: size,
+            prompt_tokens: Some(14),
+        };
+        let answer = world
+            .score(ScoreQuery::new("m", Input::Keys(list)))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.endpoints, expected, "{form:?}");
+    }
+    let list = KeyList {
+        values: rolling[..2].to_vec(),
+        form: KeyForm::Rolling,
+        block_size: None,
+        prompt_tokens: None,
+    };
+    let answer = world
+        .score(ScoreQuery::new("m", Input::Keys(list)))
+        .await
+        .expect("an answer");
+    assert_eq!(
+        reusable(&answer),
+        [("10.0.0.1#0".into(), 8)],
+        "length unknown: no last token"
+    );
+    assert!(close(answer.endpoints[0].score, 1.0));
+}
+
+#[tokio::test]
+async fn salts_and_items_tell_equal_tokens_apart() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let prompt = tokens(1, 13);
+    let salted = |index| {
+        if index == 0 {
+            vec![ExtraKey::Text("s".to_owned())]
+        } else {
+            vec![]
+        }
+    };
+    let item = |index: usize| {
+        let identifier = "img".to_owned();
+        if index == 1 {
+            vec![ExtraKey::Item {
+                identifier,
+                offset: 1,
+            }]
+        } else {
+            vec![]
+        }
+    };
+    let old_item = |index: usize| {
+        if index == 1 {
+            vec![ExtraKey::Text("img".to_owned())]
+        } else {
+            vec![]
+        }
+    };
+    let plain = stored(&space, &prompt, Medium::Gpu);
+    world
+        .publish(&publisher("plain", 0), &space, vec![plain])
+        .await;
+    let forms: [(&str, &dyn Fn(usize) -> Vec<ExtraKey>); 3] = [
+        ("salted", &salted),
+        ("item", &item),
+        ("old-item", &old_item),
+    ];
+    for (name, extras) in forms {
+        let change = stored_with(&space, &prompt, Medium::Gpu, extras);
+        world
+            .publish(&publisher(name, 0), &space, vec![change])
+            .await;
+    }
+    let mut query = ScoreQuery::new("m", Input::Tokens(prompt.clone()));
+    query.salt = Some(CacheSalt::new("s".to_owned()));
+    let answer = world.score(query).await.expect("an answer");
+    assert_eq!(reusable(&answer), [("salted#0".into(), 12)]);
+    let mut query = ScoreQuery::new("m", Input::Tokens(prompt));
+    query.items = vec![MediaItem {
+        identifier: "img".to_owned(),
+        offset: 5,
+        length: 2,
+    }];
+    let answer = world.score(query).await.expect("an answer");
+    let full: Vec<_> = reusable(&answer)
+        .into_iter()
+        .filter(|(_, tokens)| *tokens == 12)
+        .collect();
+    assert_eq!(full, [("item#0".into(), 12), ("old-item#0".into(), 12)]);
+    assert_eq!(
+        answer.endpoints.len(),
+        3,
+        "the plain one shares the block before the item, the salted one none"
+    );
+}
+
+#[tokio::test]
+async fn profile_engine_reproduces_the_engines_hashes() {
+    let rules = HashRules::new(HashAlgorithm::Sha256Cbor, Some("42".to_owned()), None);
+    let space = KeySpace {
+        profile: Profile::Engine,
+        ..space("m", None, 4)
+    };
+    let prompt = tokens(1, 13);
+    let hasher = EngineHasher::new(rules.clone()).expect("valid rules");
+    let mut keys = Vec::new();
+    let _ = engine_keys(
+        &space,
+        &hasher,
+        &prompt,
+        &PromptContext::default(),
+        &mut keys,
+    );
+    let blocks = keys.iter().map(|key| StoredBlock {
+        hash: EngineHash(key.0 ^ space.scope().0),
+        local: LocalHash(0),
+    });
+    let change = || Change::Stored {
+        space: 0,
+        medium: Medium::Gpu,
+        group: 0,
+        parent: None,
+        blocks: blocks.clone().collect(),
+    };
+    let config = ModelConfig {
+        name: "m".to_owned(),
+        profile: Profile::Engine,
+        hash: Some(rules),
+        ..ModelConfig::default()
+    };
+    let world = World::with(
+        ModelsConfig {
+            models: vec![config],
+        },
+        ScorerLimits::default(),
+    )
+    .await;
+    world
+        .publish(&publisher("a", 0), &space, vec![change()])
+        .await;
+    let answer = world.score_tokens("m", prompt.clone()).await;
+    assert_eq!(reusable(&answer), [("a#0".into(), 12)]);
+    assert_eq!(answer.endpoints[0].profile, Profile::Engine);
+
+    let unconfigured = World::new().await;
+    unconfigured
+        .publish(&publisher("a", 0), &space, vec![change()])
+        .await;
+    let query = ScoreQuery::new("m", Input::Tokens(prompt));
+    let failure = unconfigured.score(query).await.expect_err("no hash rules");
+    assert_eq!(failure.kind, proto_api::FailureKind::FailedPrecondition);
+    assert!(failure.message.contains("models[].hash"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_restarted_engine_is_never_scored_by_its_old_life() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    let (a, old, new) = (publisher("a", 0), tokens(1, 9), tokens(2, 9));
+    world
+        .publish_at(&a, &space, 0, vec![stored(&space, &old, Medium::Gpu)])
+        .await;
+    let outcome = world
+        .publish_at(&a, &space, 0, vec![stored(&space, &new, Medium::Gpu)])
+        .await;
+    assert!(outcome.restarted);
+    assert!(world.score_tokens("m", old).await.endpoints.is_empty());
+    let answer = world.score_tokens("m", new).await;
+    assert_eq!(reusable(&answer), [("a#0".into(), 8)]);
+    assert_eq!(answer.endpoints[0].incarnation.0, 2);
+}
