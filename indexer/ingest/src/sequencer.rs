@@ -146,10 +146,11 @@ pub(crate) struct Sequencer {
     busy: bool,
     /// The newest answer of the state; the outer `None` before the first.
     cursor: Option<Option<Cursor>>,
-    /// The expected sequence that a replay has failed to bring.
-    tried: Option<u64>,
-    /// Another connection came up while a replay was running.
-    verify_again: bool,
+    /// The expected sequence that a replay has failed to bring, and the newest
+    /// live sequence when it ended.
+    tried: Option<(u64, u64)>,
+    /// What the state called stale has been insisted on, with a reset.
+    overruled: bool,
     runs: u64,
     replay: Option<ReplayOrder>,
     notes: Vec<Note>,
@@ -166,7 +167,7 @@ impl Sequencer {
             busy: false,
             cursor: None,
             tried: None,
-            verify_again: false,
+            overruled: false,
             runs: 0,
             replay: None,
             notes: Vec::new(),
@@ -180,14 +181,15 @@ impl Sequencer {
         if !self.rules.replayable {
             return;
         }
-        match self.phase {
-            Phase::Live => {
-                self.tried = None;
-                self.phase = Phase::Asking;
-            }
-            Phase::Asking | Phase::Resetting => {}
-            Phase::Replaying(_) => self.verify_again = true,
+        // A replay under way may be of a life that has ended since, and so may
+        // what was held back for it: all of it is fetched again.
+        self.tried = None;
+        self.held.take();
+        if matches!(self.phase, Phase::Resetting) {
+            return;
         }
+        self.replay = None;
+        self.phase = Phase::Asking;
     }
 
     /// A message came on the live stream. `room` is false if no more memory may
@@ -198,11 +200,14 @@ impl Sequencer {
         match self.order.judge(seen, alone) {
             LiveVerdict::Duplicate => return self.notes.push(Note::LiveDuplicate),
             LiveVerdict::ClockWentBack => self.reset(),
+            LiveVerdict::NewLife => drop(self.held.take()),
             LiveVerdict::Pass => {}
         }
+        // What cannot be fetched again is dropped only when memory runs out.
+        let limit = if self.rules.replayable { self.rules.held_messages } else { usize::MAX };
         if matches!(self.phase, Phase::Live) {
             self.ready.push_back(Step::Entry(entry));
-        } else if !self.held.push(entry, self.rules.held_messages, room) {
+        } else if !self.held.push(entry, limit, room) {
             self.notes.push(Note::HeldDropped);
         }
     }
@@ -279,11 +284,23 @@ impl Sequencer {
             }
             Work::Gap { .. } => self.tried = None,
             Work::Reset { .. } => self.after_reset(),
-            Work::Events(entries) => {
-                if let Some(gap) = outcome.gap {
-                    self.fill_gap(entries, gap);
-                }
-            }
+            Work::Events(entries) => self.events_done(entries, outcome),
+        }
+    }
+
+    fn events_done(&mut self, entries: Vec<Entry>, outcome: &Outcome) {
+        let replaying = matches!(self.phase, Phase::Replaying(_));
+        if replaying && outcome.stale > 0 && !self.overruled {
+            // The engine has just said these; the state takes them for a dead
+            // life's, because the engine's clock went back. Once is enough.
+            self.overruled = true;
+            return self.reset();
+        }
+        if outcome.applied > 0 {
+            self.overruled = false;
+        }
+        if let Some(gap) = outcome.gap {
+            self.fill_gap(entries, gap);
         }
     }
 

@@ -10,9 +10,10 @@ const REMEMBERED: usize = 512;
 /// What a live message is, seen from the live stream alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LiveVerdict {
-    /// Goes forward, or back in a way that its timestamp explains: the state
-    /// decides.
+    /// Goes forward.
     Pass,
+    /// Goes back, and is newer: the engine restarted. The state sees it too.
+    NewLife,
     /// The very message was delivered before.
     Duplicate,
     /// A new life of the engine whose clock is behind the old life's: the state
@@ -40,6 +41,15 @@ impl LiveOrder {
         alone: bool,
     ) -> LiveVerdict {
         let forward = self.highest.is_none_or(|highest| sequence > highest);
+        // Beyond a gap and yet older: the state would take it for a late message
+        // of a life that is over.
+        let jumped = self.highest.is_some_and(|highest| sequence > highest.saturating_add(1));
+        let behind = jumped && timestamp < self.newest && alone && stream == self.stream;
+        if behind {
+            *self = Self::default();
+            self.remember(sequence, timestamp, stream);
+            return LiveVerdict::ClockWentBack;
+        }
         if forward {
             self.remember(sequence, timestamp, stream);
             return LiveVerdict::Pass;
@@ -54,7 +64,7 @@ impl LiveOrder {
         if older && !other_stream && known.is_none() && !alone {
             return LiveVerdict::Duplicate;
         }
-        let verdict = if older { LiveVerdict::ClockWentBack } else { LiveVerdict::Pass };
+        let verdict = if older { LiveVerdict::ClockWentBack } else { LiveVerdict::NewLife };
         *self = Self::default();
         self.remember(sequence, timestamp, stream);
         verdict
@@ -93,7 +103,7 @@ mod tests {
     fn a_newer_time_is_left_to_the_state() {
         let mut order = LiveOrder::default();
         judge(&mut order, 9, 100, true);
-        assert_eq!(judge(&mut order, 0, 200, true), LiveVerdict::Pass);
+        assert_eq!(judge(&mut order, 0, 200, true), LiveVerdict::NewLife);
         assert_eq!(judge(&mut order, 1, 201, true), LiveVerdict::Pass);
     }
 
@@ -112,6 +122,15 @@ mod tests {
         judge(&mut order, 1000, 100, true);
         assert_eq!(judge(&mut order, 3, 50, false), LiveVerdict::Duplicate);
         assert_eq!(judge(&mut order, 3, 50, true), LiveVerdict::ClockWentBack);
+    }
+
+    #[test]
+    fn a_jump_to_an_older_time_is_a_restart() {
+        let mut order = LiveOrder::default();
+        judge(&mut order, 0, 100, true);
+        assert_eq!(judge(&mut order, 1, 99, true), LiveVerdict::Pass, "a small step of the clock");
+        assert_eq!(judge(&mut order, 3, 50, false), LiveVerdict::Pass);
+        assert_eq!(judge(&mut order, 5, 50, true), LiveVerdict::ClockWentBack);
     }
 
     #[test]

@@ -102,8 +102,13 @@ impl Held {
         self.bytes
     }
 
+    /// The highest sequence that is held.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.entries.iter().map(|entry| entry.message.sequence).max()
+    }
+
     /// Whether the engine is known to have published `sequence` or later.
     pub(super) fn reaches(&self, sequence: u64) -> bool {
-        self.entries.iter().any(|entry| entry.message.sequence >= sequence)
+        self.newest().is_some_and(|newest| newest >= sequence)
     }
 }

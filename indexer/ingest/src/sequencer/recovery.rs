@@ -1,6 +1,6 @@
 //! Replays, gaps that cannot be filled, and lives that only the ingestor sees end.
 
-use proto_model::{SequenceGap, Timestamp};
+use proto_model::{Cursor, Message, SequenceGap, Timestamp};
 
 use super::ready::Step;
 use super::{Note, Phase, ReplayEnd, ReplayOrder, Sequencer};
@@ -40,8 +40,14 @@ impl Sequencer {
         let (hopeless, in_replay) = match &self.phase {
             // These messages are of the life that is being ended.
             Phase::Resetting => return,
+            // These are of before the newest connection: the replay that is
+            // about to be asked for brings them, if their life goes on.
+            Phase::Asking => {
+                self.ready.take();
+                return;
+            }
             Phase::Replaying(run) => (run.from <= gap.expected, true),
-            Phase::Live | Phase::Asking => (self.tried == Some(gap.expected), false),
+            Phase::Live => (self.was_tried(&gap), false),
         };
         self.put_entries_back(left_out);
         let missing = gap.found.saturating_sub(gap.expected);
@@ -57,6 +63,13 @@ impl Sequencer {
             self.hold_ready();
         }
         self.start_replay(gap.expected);
+    }
+
+    /// Whether a replay that ended after the message beyond the gap came has
+    /// not brought what is missing.
+    fn was_tried(&self, gap: &SequenceGap) -> bool {
+        let same = |(expected, newest)| expected == gap.expected && gap.found <= newest;
+        self.tried.is_some_and(same)
     }
 
     /// Live messages that were about to be appended wait for the replay.
@@ -106,14 +119,8 @@ impl Sequencer {
             return;
         }
         let message = &entry.message;
-        let overlap = current.last.is_none()
-            && known.is_some_and(|cursor| {
-                message.sequence.checked_add(1) == Some(cursor.next)
-                    && message.timestamp < cursor.timestamp
-            });
-        if overlap {
-            // The message that the state had under this number was made later:
-            // the engine restarted and its clock went back.
+        let first = current.last.is_none();
+        if first && known.is_some_and(|cursor| of_another_life(message, &cursor)) {
             return self.reset();
         }
         current.last = Some((message.sequence, message.timestamp));
@@ -148,25 +155,32 @@ impl Sequencer {
             // it is a new life.
             return self.reset();
         }
-        self.tried = Some(expected);
+        self.tried = self.held.newest().map(|newest| (expected, newest));
         self.release_held(last);
     }
 
-    /// Live messages go on; those that the replay brought too are dropped.
+    /// Live messages go on. Those not newer than what the replay brought are
+    /// dropped: the replay brought them too, or they are of a life before it.
     fn release_held(&mut self, last: Option<(u64, Timestamp)>) {
         self.phase = Phase::Live;
-        let seen = |entry: &Entry| {
-            let message = &entry.message;
-            last.is_some_and(|(sequence, time)| {
-                message.sequence <= sequence && message.timestamp <= time
-            })
-        };
+        let seen = |entry: &Entry| last.is_some_and(|(_, time)| entry.message.timestamp <= time);
         let held = self.held.take();
         for entry in held.into_iter().filter(|entry| !seen(entry)) {
             self.ready.push_back(Step::Entry(entry));
         }
-        if std::mem::take(&mut self.verify_again) {
-            self.connected();
-        }
     }
+}
+
+/// Whether the first message of a replay, which was asked for from one before
+/// the state's position on, shows a life that the state does not know.
+fn of_another_life(message: &Message, cursor: &Cursor) -> bool {
+    // What the state has under this number, or before it, was made later: the
+    // engine restarted and its clock went back. (If this is newer, the state
+    // sees the restart itself.)
+    if message.sequence.saturating_add(1) >= cursor.next && message.timestamp < cursor.timestamp {
+        return true;
+    }
+    // The overlap is gone from the engine's buffer: nothing shows that this
+    // message follows on what the state has.
+    message.sequence == cursor.next && cursor.next > 0
 }

@@ -254,15 +254,20 @@ fn what_does_not_fit_while_held_is_fetched_later() {
 }
 
 #[test]
-fn a_reconnect_during_a_replay_is_verified_after_it() {
+fn a_reconnect_during_a_replay_begins_anew() {
     let mut sequencer = Sequencer::new(rules(true));
     sequencer.connected();
     let work = take(&mut sequencer).unwrap();
     sequencer.done(work, &at(None));
     let order = sequencer.take_replay().unwrap();
+    sequencer.live(entry(5, 5), true, true);
     sequencer.connected();
+    sequencer.replayed(order.run, entry(0, 0));
     sequencer.replay_ended(order.run, ReplayEnd::Complete);
-    assert_eq!(take(&mut sequencer), Some(Work::Ask));
+    let work = take(&mut sequencer).unwrap();
+    assert_eq!(work, Work::Ask);
+    sequencer.done(work, &at(None));
+    assert_ne!(sequencer.take_replay().map(|order| order.run), Some(order.run));
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! What strangers and broken publishers may send, and what must not happen.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use proto_model::Trust;
+use serde_json::json;
+
+use crate::engine::{Engine, Peers};
+use crate::support::{Rig, bound, eventually};
+
+/// A greeting and a READY as a PUB socket would send them.
+fn handshake() -> Vec<u8> {
+    let mut bytes = vec![0_u8; 64];
+    bytes[0] = 0xff;
+    bytes[9] = 0x7f;
+    bytes[10] = 3;
+    bytes[12..16].copy_from_slice(b"NULL");
+    bytes.extend_from_slice(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB");
+    bytes
+}
+
+async fn open(peers: &mut Peers, engine: &Engine, rig: &Rig) {
+    let open = json!({
+        "op": "open", "name": engine.name, "topic": engine.topic(), "connect": rig.address(),
+    });
+    peers.call(&open).await;
+    peers.call(&json!({ "op": "await_subscriber", "name": engine.name })).await;
+}
+
+#[tokio::test]
+async fn strangers_end_only_their_own_connections() {
+    let rig = Rig::start(bound()).await;
+    let address = rig.ingestor.bound_addresses()[0];
+    let mut peers = Peers::start().await;
+    let mut engine = Engine::new("good", 1);
+    open(&mut peers, &engine, &rig).await;
+    engine.store(&mut peers, true).await;
+
+    let huge = |length: u64| {
+        let mut bytes = handshake();
+        bytes.push(2);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes
+    };
+    let mut endless = handshake();
+    endless.extend_from_slice(&[1, 0].repeat(1000));
+    let mut wrong_type = handshake();
+    let end = wrong_type.len() - 3;
+    wrong_type[end..].copy_from_slice(b"REP");
+    let mut old = handshake();
+    old[10] = 1;
+    let attacks: [(&str, Vec<u8>); 8] = [
+        ("greeting", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("greeting", old),
+        ("truncated", handshake()[..70].to_vec()),
+        ("socket_type", wrong_type),
+        ("too_large", huge(1 << 46)),
+        ("too_large", huge(u64::MAX)),
+        ("too_large", endless),
+        ("protocol", [handshake(), vec![0xf8, 0xff]].concat()),
+    ];
+    for (label, bytes) in attacks {
+        let name = format!("kvatlas_ingest_connection_errors_total{{kind=\"{label}\"}}");
+        let before = rig.metric(&name);
+        let mut stream = TcpStream::connect(address).expect("listening");
+        // The peer may hang up before it has taken everything.
+        stream.write_all(&bytes).ok();
+        stream.shutdown(std::net::Shutdown::Write).ok();
+        let counted = || async { rig.metric(&name) > before };
+        eventually(counted, || format!("{label} is counted")).await;
+    }
+    engine.store(&mut peers, true).await;
+    rig.expect(&engine, Trust::Exact).await;
+    assert!(rig.ingestor.ready());
+}
+
+#[tokio::test]
+async fn frames_that_name_no_message_are_refused_and_counted() {
+    let rig = Rig::start(bound()).await;
+    let mut peers = Peers::start().await;
+    let mut engine = Engine::new("frames", 1);
+    open(&mut peers, &engine, &rig).await;
+    engine.store(&mut peers, true).await;
+    let topic = hex(engine.topic().as_bytes());
+    let sequence = hex(&7_u64.to_be_bytes());
+    let cases = [
+        ("frame", vec![topic.clone()]),
+        ("frame", vec![topic.clone(), sequence.clone()]),
+        ("frame", vec![topic.clone(), sequence.clone(), "90".into(), "90".into()]),
+        ("frame", vec![topic.clone(), "0102".into(), "90".into()]),
+        ("frame", vec![topic.clone(), hex(&[0xff; 8]), "90".into()]),
+        ("frame", vec![hex(&[0xff, 0xfe]), sequence.clone(), "90".into()]),
+        ("unnamed", vec![String::new(), sequence.clone(), "90".into()]),
+        ("topic", vec![hex(b"other@x@m"), sequence.clone(), "90".into()]),
+        ("topic", vec![hex(b"kv@a b@m"), sequence.clone(), "90".into()]),
+        ("topic", vec![hex(b"kv@address"), sequence, "90".into()]),
+    ];
+    for (label, frames) in cases {
+        let name = format!("kvatlas_ingest_decode_errors_total{{kind=\"{label}\"}}");
+        let before = rig.metric(&name);
+        peers.call(&json!({ "op": "raw", "name": engine.name, "frames": frames })).await;
+        let counted = || async { rig.metric(&name) == before + 1 };
+        eventually(counted, || format!("{label} for {frames:?}")).await;
+    }
+    engine.store(&mut peers, true).await;
+    rig.expect(&engine, Trust::Exact).await;
+    assert_eq!(rig.ingestor.publishers().await.len(), 1, "no publisher out of thin air");
+}
+
+#[tokio::test]
+async fn payloads_that_cannot_be_read_make_the_publisher_suspect() {
+    for payload in ["", "c1", "01", "93cb41da000000000000", "92cb41da00000000000091a3666f6f"] {
+        let rig = Rig::start(bound()).await;
+        let mut peers = Peers::start().await;
+        let mut engine = Engine::new("payload", 1);
+        open(&mut peers, &engine, &rig).await;
+        engine.store(&mut peers, true).await;
+        let bad = json!({ "op": "payload", "name": engine.name, "hex": payload });
+        peers.call(&bad).await;
+        engine.published += 1;
+        engine.store(&mut peers, true).await;
+        rig.expect(&engine, Trust::Suspect).await;
+        let found = rig.ingestor.findings().list();
+        assert!(found.iter().any(|finding| finding.kind.as_str() == "unreadable"), "{payload}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
