@@ -41,8 +41,7 @@ impl<'a, 'o, 's> Changes<'a, 'o, 's> {
 
     /// Applies a message that is next in order, and moves the cursor.
     pub(crate) fn message(&mut self, message: &Message) {
-        let first_life = self.entry.incarnation.0 == 1;
-        self.entry.position.advance(message, first_life);
+        self.entry.position.advance(message);
         self.shared.counters.messages_applied += 1;
         for change in &message.changes {
             self.change(change);

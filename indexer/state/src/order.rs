@@ -96,8 +96,8 @@ impl Position {
     }
 
     /// Moves on after `message`, which is the next one.
-    pub(crate) fn advance(&mut self, message: &Message, first_life: bool) {
-        if self.last.is_none() && !first_life {
+    pub(crate) fn advance(&mut self, message: &Message) {
+        if self.last.is_none() {
             let earliest = message
                 .timestamp
                 .0

@@ -1,4 +1,10 @@
-//! The state against its rules.
+//! The state against its rules, a naive model, and a simulated fleet.
 
+mod bounds;
+mod changes;
+mod history;
+mod naive;
+mod naive_blocks;
 mod order;
+mod simulation;
 mod support;
