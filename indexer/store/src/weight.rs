@@ -68,3 +68,122 @@ pub(crate) fn deltas_weight(deltas: &[Delta]) -> usize {
         .map(|delta| size_of::<Delta>() + weigh(delta))
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proto_model::*;
+
+    fn change() -> impl Strategy<Value = Change> {
+        let hashes = proptest::collection::vec(any::<u64>().prop_map(EngineHash), 0..20);
+        (any::<u16>(), any::<Option<u64>>(), hashes, 0..6).prop_map(
+            |(number, parent, hashes, kind)| {
+                let (space, medium, group) = (number, Medium::Remote, number);
+                match kind {
+                    0 | 1 => {
+                        let block = |hash: &EngineHash| StoredBlock {
+                            hash: *hash,
+                            local: LocalHash(hash.0),
+                        };
+                        let blocks = hashes.iter().map(block).collect();
+                        Change::Stored {
+                            space,
+                            medium,
+                            group,
+                            parent: parent.map(EngineHash),
+                            blocks,
+                        }
+                    }
+                    2 => Change::StoredByHash {
+                        space,
+                        medium,
+                        group,
+                        hashes,
+                    },
+                    3 => Change::Removed {
+                        medium,
+                        group,
+                        hashes,
+                    },
+                    4 => Change::Cleared {
+                        medium: Some(medium),
+                    },
+                    _ => Change::GroupExcluded { group },
+                }
+            },
+        )
+    }
+
+    fn command() -> impl Strategy<Value = Command> {
+        let changes = proptest::collection::vec(change(), 0..6);
+        let text = "[a-z]{1,40}";
+        (
+            text,
+            any::<u32>(),
+            any::<u64>(),
+            any::<Option<[u8; 16]>>(),
+            changes,
+            0..8,
+        )
+            .prop_map(|(text, rank, number, stream, changes, kind)| {
+                let endpoint = Endpoint::new(&text, &text).expect("letters");
+                let publisher = Publisher {
+                    endpoint: endpoint.clone(),
+                    rank: Rank(rank),
+                };
+                let incarnation = Incarnation(number);
+                match kind {
+                    0 => Command::Gap {
+                        publisher,
+                        incarnation: Some(incarnation),
+                        next: number,
+                    },
+                    1 => Command::Reset {
+                        publisher,
+                        incarnation,
+                    },
+                    2 => Command::EndpointRemoved {
+                        endpoint,
+                        rank: Some(Rank(rank)),
+                    },
+                    _ => {
+                        let space = KeySpace {
+                            profile: Profile::Engine,
+                            model: text.clone(),
+                            lora: Some(text.clone()),
+                            block_size: rank,
+                            extras: Extras::Hidden,
+                        };
+                        let stream = stream.map(StreamId);
+                        let timestamp = Timestamp(number);
+                        let message = Message {
+                            sequence: number,
+                            timestamp,
+                            stream,
+                            changes,
+                        };
+                        let spaces = vec![space; 2];
+                        let messages = vec![message; 2];
+                        Command::Events(EventsCommand {
+                            publisher,
+                            model: text,
+                            spaces,
+                            messages,
+                        })
+                    }
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn no_batch_encodes_to_more_than_its_weight(
+            commands in proptest::collection::vec(command(), 0..5)
+        ) {
+            let batch = Batch { commands };
+            let encoded = postcard::to_stdvec(&batch).expect("encodes");
+            prop_assert!(encoded.len() <= batch_weight(&batch));
+        }
+    }
+}

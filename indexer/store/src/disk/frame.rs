@@ -1,7 +1,7 @@
 //! Frames: how bytes lie in a file so that damage shows.
 //!
 //! ```text
-//!  file   = magic (8) | format LE (4) | revision LE (8) | frame*
+//!  file   = magic (8) | format LE (4) | revision LE (8) | check of these LE (8) | frame*
 //!  frame  = length LE (4) | check of length LE (4) | check of payload LE (8) | payload
 //! ```
 //!
@@ -21,13 +21,17 @@ use super::{OpenError, io_error};
 pub(super) const FORMAT: u32 = 1;
 
 /// Bytes before the first frame.
-pub(super) const FILE_HEADER: usize = 20;
+pub(super) const FILE_HEADER: usize = 28;
+
+/// Of which these are checked by the rest.
+const FILE_HEADER_CHECKED: usize = 20;
 
 const FRAME_HEADER: usize = 16;
 
 /// Longest payload, 1 GiB: far more than a group of batches may have.
 const PAYLOAD_MAX: usize = 1 << 30;
 
+const HEADER_SEED: u64 = 0x6b76_6865_6164;
 const LENGTH_SEED: u64 = 0x6b76_6c65_6e00;
 const PAYLOAD_SEED: u64 = 0x6b76_7061_7900;
 
@@ -36,6 +40,7 @@ pub(super) fn file_header(magic: &[u8; 8], revision: Revision) -> Vec<u8> {
     let mut bytes = magic.to_vec();
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.extend_from_slice(&revision.0.to_le_bytes());
+    bytes.extend_from_slice(&xxh3_64_with_seed(&bytes, HEADER_SEED).to_le_bytes());
     bytes
 }
 
@@ -82,8 +87,9 @@ pub(super) enum Frame {
 }
 
 impl FrameReader {
-    /// Opens the file and checks its header.
-    pub(super) fn open(path: &Path, magic: &[u8; 8]) -> Result<Self, OpenError> {
+    /// Opens the file and checks its header, which must agree with the revision
+    /// in its name.
+    pub(super) fn open(path: &Path, magic: &[u8; 8], named: Revision) -> Result<Self, OpenError> {
         let file = File::open(path).map_err(io_error("open", path))?;
         let length = file
             .metadata()
@@ -117,6 +123,14 @@ impl FrameReader {
             });
         }
         reader.revision = Revision(le_u64(revision));
+        let (checked, check) = header.split_at(FILE_HEADER_CHECKED);
+        let sound = xxh3_64_with_seed(checked, HEADER_SEED) == le_u64(check);
+        if !sound || reader.revision != named {
+            reader.offset = 0;
+            let seen = reader.revision.0;
+            let what = format!("the header (revision {seen}) is damaged or the file was renamed");
+            return Err(reader.damaged(what));
+        }
         Ok(reader)
     }
 

@@ -103,6 +103,7 @@ pub(super) struct Read {
 /// Gives every batch of the journal to `apply`, which says what revision it got.
 pub(super) fn read(
     path: &Path,
+    base: Revision,
     expected: Revision,
     mut apply: impl FnMut(&Batch) -> Revision,
 ) -> Result<Read, OpenError> {
@@ -112,7 +113,7 @@ pub(super) fn read(
             torn: true,
         });
     }
-    let mut frames = FrameReader::open(path, MAGIC)?;
+    let mut frames = FrameReader::open(path, MAGIC, base)?;
     let mut at = frames.revision();
     if at != expected {
         let (path, expected, found) = (path.to_owned(), expected.0, at.0);

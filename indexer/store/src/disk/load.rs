@@ -22,7 +22,7 @@ pub(super) fn load(directory: &Path, options: &EmbeddedOptions) -> Result<Loaded
     snapshot::remove_unfinished(directory)?;
     let newest = files::list(directory, Kind::Snapshot)?.pop();
     let mut journals = files::list(directory, Kind::Journal)?;
-    let Some((_, path)) = newest else {
+    let Some((revision, path)) = newest else {
         if !journals.is_empty() {
             return Err(OpenError::NoSnapshot {
                 path: directory.to_owned(),
@@ -30,13 +30,15 @@ pub(super) fn load(directory: &Path, options: &EmbeddedOptions) -> Result<Loaded
         }
         return begin_first(directory, options);
     };
-    let (state, revision) = snapshot::read(&path, options.limits.clone())?;
+    let state = snapshot::read(&path, revision, options.limits.clone())?;
     journals.retain(|(base, _)| *base >= revision);
     let mut core = Core::at(state, revision, options);
     let mut last = None;
     let count = journals.len();
-    for (index, (_, path)) in journals.into_iter().enumerate() {
-        let read = journal::read(&path, core.ring.head(), |batch| core.apply(batch).revision)?;
+    for (index, (base, path)) in journals.into_iter().enumerate() {
+        let read = journal::read(&path, base, core.ring.head(), |batch| {
+            core.apply(batch).revision
+        })?;
         if read.torn && index + 1 < count {
             let what = "the file ends within a group, and a later journal exists".to_owned();
             return Err(OpenError::Damaged {

@@ -39,8 +39,12 @@ pub(super) fn write(directory: &Path, state: &State, revision: Revision) -> io::
 
 /// Reads a snapshot. It was complete when it got its name, so nothing may be
 /// missing from it.
-pub(super) fn read(path: &Path, limits: StateLimits) -> Result<(State, Revision), OpenError> {
-    let mut frames = FrameReader::open(path, MAGIC)?;
+pub(super) fn read(
+    path: &Path,
+    revision: Revision,
+    limits: StateLimits,
+) -> Result<State, OpenError> {
+    let mut frames = FrameReader::open(path, MAGIC, revision)?;
     let mut restorer = Restorer::new(limits);
     loop {
         let begin = frames.offset();
@@ -59,10 +63,9 @@ pub(super) fn read(path: &Path, limits: StateLimits) -> Result<(State, Revision)
             }
             Frame::Torn => return Err(damaged("the file is cut off".to_owned())),
             Frame::End => {
-                let state = restorer
+                return restorer
                     .finish()
-                    .map_err(|error| damaged(error.to_string()))?;
-                return Ok((state, frames.revision()));
+                    .map_err(|error| damaged(error.to_string()));
             }
         }
     }
