@@ -20,7 +20,9 @@ use serde_json::{Map, Value as Json};
 
 use crate::limits::RenderLimits;
 use crate::prompt::{PromptError, TokenizedPrompt};
-use crate::request::{ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate};
+use crate::request::{
+    ChatParts, ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate,
+};
 use crate::template::{Clock, ContentFormat, Template, value};
 use templates::Templates;
 use tokenizer::ModelTokenizer;
@@ -104,55 +106,36 @@ impl Model {
 
     /// The token ids of a chat request.
     pub fn chat(&self, request: ChatRequest) -> Result<TokenizedPrompt, PromptError> {
-        let options = request.common.tokenize;
-        let (model, salt) = (request.common.model, request.common.salt);
-        let own = request
-            .template
-            .as_deref()
-            .map(|source| self.compile(source))
-            .transpose()?;
-        let has_tools = request.parts.tools.is_some();
-        let Some(template) = own.as_ref().or_else(|| self.templates.pick(has_tools)) else {
-            return Err(PromptError::NoTemplate {
-                model: self.name.clone(),
-                tools: has_tools,
-            });
-        };
-        let prompt = template
-            .render(
-                request.parts,
-                &self.special_tokens,
-                &self.template_variables,
-            )
-            .map_err(PromptError::Render)?;
-        let token_ids = self.tokenize(&prompt, options)?;
+        let ChatRequest {
+            common,
+            parts,
+            template,
+        } = request;
+        let prompt = self.prompt_text(parts, template.as_deref())?;
+        let token_ids = self.tokenize(&prompt, common.tokenize)?;
         Ok(TokenizedPrompt {
             token_ids,
-            salt,
-            model: model.unwrap_or_else(|| self.name.clone()),
+            salt: common.salt,
+            model: common.model.unwrap_or_else(|| self.name.clone()),
         })
     }
 
     /// The text that a chat request's template gives.
     pub fn render(&self, request: ChatRequest) -> Result<String, PromptError> {
-        let own = request
-            .template
-            .as_deref()
-            .map(|source| self.compile(source))
-            .transpose()?;
-        let has_tools = request.parts.tools.is_some();
-        let Some(template) = own.as_ref().or_else(|| self.templates.pick(has_tools)) else {
+        self.prompt_text(request.parts, request.template.as_deref())
+    }
+
+    fn prompt_text(&self, parts: ChatParts, own: Option<&str>) -> Result<String, PromptError> {
+        let own = own.map(|source| self.compile(source)).transpose()?;
+        let tools = parts.tools.is_some();
+        let Some(template) = own.as_ref().or_else(|| self.templates.pick(tools)) else {
             return Err(PromptError::NoTemplate {
                 model: self.name.clone(),
-                tools: has_tools,
+                tools,
             });
         };
         template
-            .render(
-                request.parts,
-                &self.special_tokens,
-                &self.template_variables,
-            )
+            .render(parts, &self.special_tokens, &self.template_variables)
             .map_err(PromptError::Render)
     }
 

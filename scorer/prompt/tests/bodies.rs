@@ -374,7 +374,7 @@ proptest! {
             let _ = completion(&body);
         }
         let _ = chat(&with_message(value.clone()));
-        let _ = chat(&with_message(json!({"role": "assistant", "content": [value.clone()], "tool_calls": [value.clone()]})));
+        let _ = chat(&with_message(json!({"role": "assistant", "content": [&value], "tool_calls": [&value]})));
         let _ = chat(&with_message(json!({"role": "assistant", "tool_calls": [{"function": value}]})));
     }
 
