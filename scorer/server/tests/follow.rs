@@ -88,7 +88,8 @@ async fn play(
         plays: Mutex::new(plays.into()),
         ..Script::default()
     });
-    tokio::spawn(Arc::clone(&replica).follow(script.clone(), CancellationToken::new()));
+    let watch = Arc::clone(&script);
+    tokio::spawn(Arc::clone(&replica).follow(watch, CancellationToken::new()));
     replica.reached(Revision(until)).await;
     (replica, script)
 }
@@ -147,7 +148,8 @@ async fn a_silent_store_is_asked_again() {
         first: Mutex::new(Some(silent)),
         again: AtomicBool::default(),
     });
-    tokio::spawn(Arc::clone(&replica).follow(script.clone(), CancellationToken::new()));
+    let watch = Arc::clone(&script);
+    tokio::spawn(Arc::clone(&replica).follow(watch, CancellationToken::new()));
     replica.reached(Revision(6)).await;
     assert!(script.again.load(Ordering::Relaxed));
 }

@@ -33,7 +33,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 async fn serve(world: &World) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let (scorer, store) = (Arc::clone(&world.scorer), world.store.clone());
+    let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
     let settings = GrpcSettings::default();
     tokio::spawn(serve_grpc(
         listener,

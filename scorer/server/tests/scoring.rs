@@ -11,6 +11,16 @@ use proto_model::{
 };
 use scorer_server::{ModelConfig, ModelsConfig, ScorerLimits};
 
+/// Names asked for, endpoints and tokens expected, names expected to be unknown.
+type CandidateCase = (
+    &'static [&'static str],
+    &'static [(&'static str, u32)],
+    &'static [&'static str],
+);
+
+/// The extra keys of a block, by its index.
+type ExtrasOf<'a> = &'a dyn Fn(usize) -> Vec<ExtraKey>;
+
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9
 }
@@ -139,7 +149,7 @@ async fn candidates_restrict_and_are_all_answered_for() {
             vec![stored(&space, &tokens(9, 4), Medium::Gpu)],
         )
         .await;
-    let cases: [(&[&str], &[(&str, u32)], &[&str]); 5] = [
+    let cases: [CandidateCase; 5] = [
         (
             &["10.0.0.1:80"],
             &[
@@ -403,7 +413,7 @@ async fn salts_and_items_tell_equal_tokens_apart() {
     world
         .publish(&publisher("plain", 0), &space, vec![plain])
         .await;
-    let forms: [(&str, &dyn Fn(usize) -> Vec<ExtraKey>); 3] = [
+    let forms: [(&str, ExtrasOf<'_>); 3] = [
         ("salted", &salted),
         ("item", &item),
         ("old-item", &old_item),

@@ -90,6 +90,9 @@ async fn answer(
 /// The id as it is given back; one that is refused for its length is cut, so
 /// that the refusal is not as long.
 fn bounded(id: &str) -> String {
-    let end = id.floor_char_boundary(proto_api::limits::REQUEST_ID_BYTES);
+    let mut end = id.len().min(proto_api::limits::REQUEST_ID_BYTES);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
     id[..end].to_owned()
 }

@@ -136,7 +136,7 @@ pub(crate) fn matched(
         let known = directory.holder(found.holder)?;
         let size = f64::from(found.space.block_size);
         let prompt = prompt_tokens
-            .map_or(f64::from(keys) * size, f64::from)
+            .map_or_else(|| f64::from(keys) * size, f64::from)
             .max(1.0);
         let weighted = |medium| weights.get(medium) * f64::from(found.reusable_on(medium)) * size;
         let sum: f64 = Medium::ALL.into_iter().map(weighted).sum();

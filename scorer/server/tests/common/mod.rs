@@ -136,7 +136,8 @@ impl World {
 
     pub fn follow(&self) {
         let replica = Arc::clone(self.scorer.scoring().replica());
-        let watch: Arc<dyn IndexWatch> = self.store.clone();
+        let store = Arc::clone(&self.store);
+        let watch: Arc<dyn IndexWatch> = store;
         tokio::spawn(replica.follow(watch, self.stop.clone()));
     }
 
