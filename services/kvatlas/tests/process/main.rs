@@ -1,0 +1,7 @@
+//! The binary as users run it: real processes, real sockets, clients that were
+//! not written here.
+
+mod clients;
+mod commands;
+mod demo;
+mod running;

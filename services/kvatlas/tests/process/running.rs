@@ -1,0 +1,190 @@
+//! Starting the binary and waiting for it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes this long unless it is broken.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// `kvatlas` with arguments, ready to be run.
+pub(crate) fn kvatlas(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvatlas"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    kvatlas(args).output().expect("kvatlas runs")
+}
+
+/// What a command printed.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The recordings' folder.
+pub(crate) fn recordings() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vllm"))
+}
+
+/// The Python with libzmq and gRPC.
+pub(crate) fn python(script: &str, args: &[&str]) -> Command {
+    let python = std::env::var("KVATLAS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = Command::new(python);
+    command
+        .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script))
+        .args(args);
+    command
+}
+
+/// A standalone on free ports; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) events: String,
+    pub(crate) grpc: String,
+    pub(crate) http: String,
+}
+
+impl Running {
+    /// Starts it and waits until every port is bound.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let free = [
+            "standalone",
+            "--bind",
+            "tcp://127.0.0.1:0",
+            "--grpc",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--set",
+            "telemetry.log_format=json",
+        ];
+        let mut child = kvatlas(&[&free, args].concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kvatlas starts");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let read = log.read_line(&mut line).expect("log");
+            assert!(read > 0, "kvatlas ended before it was up:\n{seen}");
+            if line.contains("standalone is up") {
+                let up: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+                let field = |name: &str| up[name].as_str().expect(name).to_owned();
+                // Whoever fills the pipe must not stop the process.
+                std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+                let (events, grpc, http) = (field("events"), field("grpc"), field("http"));
+                return Self {
+                    child,
+                    events,
+                    grpc,
+                    http,
+                };
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    /// Asks it to end, as an orchestrator does, and returns its exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill");
+        assert!(sent.success());
+        wait_for("the end", || self.child.try_wait().expect("wait")).code()
+    }
+
+    /// One HTTP exchange with curl: status and body.
+    pub(crate) fn curl(&self, path: &str, body: Option<&str>) -> (u16, String) {
+        let url = format!("{}{path}", self.http);
+        let mut command = Command::new("curl");
+        command.args([
+            "--silent",
+            "--show-error",
+            "--write-out",
+            "\n%{http_code}",
+            &url,
+        ]);
+        if let Some(body) = body {
+            command.args([
+                "--header",
+                "content-type: application/json",
+                "--data-binary",
+                body,
+            ]);
+        }
+        let output = command.output().expect("curl is installed");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let printed = text(&output.stdout);
+        let (body, status) = printed.rsplit_once('\n').expect("status");
+        (status.parse().expect("number"), body.to_owned())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A libzmq engine that has published a whole recording and stays connected.
+pub(crate) struct Engine {
+    child: Child,
+    /// Messages that it published.
+    pub(crate) published: u64,
+}
+
+impl Engine {
+    pub(crate) fn play(standalone: &Running, tag: &str, topic: &str) -> Self {
+        let events = recordings().join(format!("traces/{tag}.events.jsonl"));
+        let events = events.to_str().expect("UTF-8");
+        let args = [
+            "--connect",
+            &standalone.events,
+            "--topic",
+            topic,
+            "--events",
+            events,
+        ];
+        let mut child = python("tests/peers/publish.py", &args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python runs; ./test.sh installs it");
+        let mut line = String::new();
+        let mut printed = BufReader::new(child.stdout.take().expect("piped"));
+        printed.read_line(&mut line).expect("output");
+        let published = line
+            .trim()
+            .strip_prefix("published ")
+            .and_then(|count| count.parse().ok());
+        let published = published.unwrap_or_else(|| panic!("the peer said {line:?}"));
+        Self { child, published }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for something to come about.
+pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(start.elapsed() < LIMIT, "no {what} within {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
