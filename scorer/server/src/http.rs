@@ -19,6 +19,7 @@ use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use proto_api::{Failure, FailureKind, limits};
+use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::scorer::Scorer;
 
@@ -32,6 +33,9 @@ struct Http {
 /// All routes but those of operations (`/metrics`, `/healthz`, `/readyz`), which
 /// the process merges in.
 pub fn routes(scorer: Arc<Scorer>, instances: InstanceNames) -> Router {
+    // A body is read before its query can be refused, so bodies are bounded in
+    // number as well as in size; beyond it they wait unread.
+    let bodies = GlobalConcurrencyLimitLayer::new(scorer.limits().in_flight.saturating_mul(2));
     let state = Http {
         scorer,
         instances: Arc::new(instances),
@@ -46,6 +50,7 @@ pub fn routes(scorer: Arc<Scorer>, instances: InstanceNames) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES))
+        .layer(bodies)
         .with_state(state)
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
 
 use super::health;
 use super::index::IndexService;
@@ -62,13 +63,16 @@ pub async fn serve(
 ) -> Result<(), GrpcError> {
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporting = health::report(reporter, Arc::clone(&scorer), stop.clone());
-    let max = limits::MESSAGE_BYTES;
+    let (max, in_flight) = (limits::MESSAGE_BYTES, scorer.limits().in_flight);
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
     let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), store, stop.clone()));
     let pods = IndexerServiceServer::new(PodService::new(scorer));
     // The builder's own switch does not reach a listener that is handed in.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    // As on the HTTP side: messages are read before they can be refused.
+    let messages = GlobalConcurrencyLimitLayer::new(in_flight.saturating_mul(2));
     let served = Server::builder()
+        .layer(messages)
         .layer(ServiceBuilder::new().map_response(status::in_headers))
         .concurrency_limit_per_connection(settings.per_connection as usize)
         .max_concurrent_streams(settings.per_connection)

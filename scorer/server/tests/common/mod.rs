@@ -7,6 +7,9 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod grpc;
+pub mod http;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,29 @@
+//! A served world, over a real connection.
+
+use std::sync::Arc;
+
+use scorer_server::{GrpcSettings, serve_grpc};
+use tokio::net::TcpListener;
+use tonic::transport::{Channel, Endpoint};
+
+use super::World;
+
+pub async fn serve(world: &World) -> Channel {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
+    let settings = GrpcSettings::default();
+    tokio::spawn(serve_grpc(
+        listener,
+        scorer,
+        store,
+        settings,
+        world.stop.clone(),
+    ));
+    let uri = format!("http://{address}");
+    Endpoint::from_shared(uri)
+        .expect("valid")
+        .connect()
+        .await
+        .expect("the server listens")
+}
