@@ -47,9 +47,14 @@ impl TcpAddress {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let allowed = |c: char| c.is_ascii_alphanumeric() || ".:-_%*".contains(c);
         if host.is_empty() || host.len() > 253 || !host.chars().all(allowed) {
-            return Err(AddressError::Host { seen: host.chars().take(64).collect() });
+            return Err(AddressError::Host {
+                seen: host.chars().take(64).collect(),
+            });
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 
     /// The host, without brackets around an IPv6 address.
@@ -73,14 +78,24 @@ impl TcpAddress {
         let port = u32::from(self.port)
             .checked_add(rank)
             .and_then(|port| u16::try_from(port).ok())
-            .ok_or(AddressError::RankBeyondPorts { port: self.port, rank })?;
-        Ok(Self { host: self.host.clone(), port })
+            .ok_or(AddressError::RankBeyondPorts {
+                port: self.port,
+                rank,
+            })?;
+        Ok(Self {
+            host: self.host.clone(),
+            port,
+        })
     }
 
     /// Host and port as the resolver wants them, `*` as every interface.
     #[must_use]
     pub fn to_socket(&self) -> (String, u16) {
-        let host = if self.host == "*" { "0.0.0.0" } else { &self.host };
+        let host = if self.host == "*" {
+            "0.0.0.0"
+        } else {
+            &self.host
+        };
         (host.to_owned(), self.port)
     }
 }
@@ -100,9 +115,15 @@ impl FromStr for TcpAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let seen = || text.chars().take(64).collect::<String>();
-        let rest = text.strip_prefix("tcp://").ok_or_else(|| AddressError::NotTcp { seen: seen() })?;
-        let (host, port) = rest.rsplit_once(':').ok_or_else(|| AddressError::Port { seen: seen() })?;
-        let port = port.parse().map_err(|_| AddressError::Port { seen: seen() })?;
+        let rest = text
+            .strip_prefix("tcp://")
+            .ok_or_else(|| AddressError::NotTcp { seen: seen() })?;
+        let (host, port) = rest
+            .rsplit_once(':')
+            .ok_or_else(|| AddressError::Port { seen: seen() })?;
+        let port = port
+            .parse()
+            .map_err(|_| AddressError::Port { seen: seen() })?;
         Self::new(host, port).map_err(|_| AddressError::Host { seen: seen() })
     }
 }
@@ -113,10 +134,21 @@ mod tests {
 
     #[test]
     fn reads_what_zeromq_users_write() {
-        for text in ["tcp://*:5557", "tcp://10.0.0.1:0", "tcp://[::1]:5557", "tcp://engine-0.svc:1"] {
-            assert_eq!(text.parse::<TcpAddress>().map(|a| a.to_string()), Ok(text.to_owned()));
+        for text in [
+            "tcp://*:5557",
+            "tcp://10.0.0.1:0",
+            "tcp://[::1]:5557",
+            "tcp://engine-0.svc:1",
+        ] {
+            assert_eq!(
+                text.parse::<TcpAddress>().map(|a| a.to_string()),
+                Ok(text.to_owned())
+            );
         }
-        assert_eq!("tcp://*:1".parse::<TcpAddress>().map(|a| a.to_socket().0), Ok("0.0.0.0".into()));
+        assert_eq!(
+            "tcp://*:1".parse::<TcpAddress>().map(|a| a.to_socket().0),
+            Ok("0.0.0.0".into())
+        );
     }
 
     #[test]
@@ -124,7 +156,10 @@ mod tests {
         let error = |text: &str| text.parse::<TcpAddress>().unwrap_err();
         assert!(matches!(error("ipc:///x"), AddressError::NotTcp { .. }));
         assert!(matches!(error("tcp://host"), AddressError::Port { .. }));
-        assert!(matches!(error("tcp://host:70000"), AddressError::Port { .. }));
+        assert!(matches!(
+            error("tcp://host:70000"),
+            AddressError::Port { .. }
+        ));
         assert!(matches!(error("tcp://:1"), AddressError::Host { .. }));
         assert!(matches!(error("tcp://a b:1"), AddressError::Host { .. }));
     }
@@ -133,7 +168,10 @@ mod tests {
     fn ranks_count_ports_up() {
         let address: TcpAddress = "tcp://h:65534".parse().unwrap();
         assert_eq!(address.for_rank(1).unwrap().port(), 65535);
-        assert!(matches!(address.for_rank(2), Err(AddressError::RankBeyondPorts { .. })));
+        assert!(matches!(
+            address.for_rank(2),
+            Err(AddressError::RankBeyondPorts { .. })
+        ));
         assert!(address.for_rank(u32::MAX).is_err());
         let chosen: TcpAddress = "tcp://h:0".parse().unwrap();
         assert_eq!(chosen.for_rank(3).unwrap().port(), 0);

@@ -42,7 +42,12 @@ pub(crate) struct HashCheck {
 
 impl HashCheck {
     pub(crate) fn new(hasher: Arc<EngineHasher>, digests: usize) -> Self {
-        Self { hasher, digests: DigestCache::new(digests), matched: 0, mismatched: 0 }
+        Self {
+            hasher,
+            digests: DigestCache::new(digests),
+            matched: 0,
+            mismatched: 0,
+        }
     }
 
     /// Whether mismatches without published extra keys mean wrong settings:
@@ -53,11 +58,12 @@ impl HashCheck {
 
     /// One verdict per block; empty if the event's blocks and tokens disagree.
     pub(crate) fn check(&mut self, event: &BlockStored, lora: Option<&Lora>) -> Vec<Verdict> {
-        let Some(chunks) = event.chunks() else { return Vec::new() };
+        let Some(chunks) = event.chunks() else {
+            return Vec::new();
+        };
         let hasher = Arc::clone(&self.hasher);
-        let lora_key = match lora.map(|lora| hasher.lora_key(lora)).transpose() {
-            Ok(key) => key,
-            Err(_) => return vec![Verdict::Unknown; chunks.len()],
+        let Ok(lora_key) = lora.map(|lora| hasher.lora_key(lora)).transpose() else {
+            return vec![Verdict::Unknown; chunks.len()];
         };
         let mut chain = match event.parent_block_hash {
             None => Some(hasher.root()),
@@ -77,7 +83,11 @@ impl HashCheck {
                 chain = None;
                 continue;
             };
-            let extras = EngineExtras { lora: lora_key, keys: &keys, lookahead: &ahead };
+            let extras = EngineExtras {
+                lora: lora_key,
+                keys: &keys,
+                lookahead: &ahead,
+            };
             let computed = current.push(tokens, &extras);
             if computed == hash {
                 self.matched += 1;
@@ -109,7 +119,11 @@ pub(crate) fn own_extras<'a>(
     keys: &mut Vec<ExtraRef<'a>>,
 ) {
     keys.clear();
-    keys.extend(without_lora(extras, lora.map(|lora| lora.name.as_str())).iter().map(ExtraKey::borrowed));
+    keys.extend(
+        without_lora(extras, lora.map(|lora| lora.name.as_str()))
+            .iter()
+            .map(ExtraKey::borrowed),
+    );
 }
 
 /// Cuts the adapter's name off, if it stands first.
@@ -140,7 +154,9 @@ impl Lookahead {
         if self.count == 0 {
             return Some(Vec::new());
         }
-        self.tokens.get(position..position + self.count).map(<[u32]>::to_vec)
+        self.tokens
+            .get(position..position + self.count)
+            .map(<[u32]>::to_vec)
     }
 }
 

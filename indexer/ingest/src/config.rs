@@ -5,8 +5,8 @@ mod validate;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use proto_model::{Lora, Profile};
 use proto_model::engine::HashRules;
+use proto_model::{Lora, Profile};
 
 use crate::TcpAddress;
 
@@ -244,7 +244,11 @@ const fn size(value: usize) -> NonZeroUsize {
 impl Default for BatchingConfig {
     /// 1,024 messages or 1 MiB or 2 ms.
     fn default() -> Self {
-        Self { messages: size(1024), bytes: size(1 << 20), delay: Duration::from_millis(2) }
+        Self {
+            messages: size(1024),
+            bytes: size(1 << 20),
+            delay: Duration::from_millis(2),
+        }
     }
 }
 
@@ -268,7 +272,10 @@ impl Default for Bounds {
 impl Default for Backoff {
     /// From 100 ms to 5 s.
     fn default() -> Self {
-        Self { initial: Duration::from_millis(100), max: Duration::from_secs(5) }
+        Self {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(5),
+        }
     }
 }
 
@@ -276,7 +283,9 @@ impl Backoff {
     /// The wait before try `attempt`, counted from 1 for the first repetition.
     #[must_use]
     pub fn delay(&self, attempt: u32) -> Duration {
-        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        let factor = 1_u32
+            .checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         self.initial.saturating_mul(factor.max(1)).min(self.max)
     }
 }

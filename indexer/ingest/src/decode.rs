@@ -10,8 +10,12 @@ pub(crate) fn timestamp(payload: &[u8], decoded: Option<&Decoded>) -> Timestamp 
     if let Some(decoded) = decoded {
         return decoded.batch.timestamp;
     }
-    let [0x92..=0x9f, 0xcb, rest @ ..] = payload else { return Timestamp(0) };
-    let bits = rest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let [0x92..=0x9f, 0xcb, rest @ ..] = payload else {
+        return Timestamp(0);
+    };
+    let bits = rest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
     Timestamp::from_seconds(f64::from_bits(bits))
 }
 

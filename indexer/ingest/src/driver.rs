@@ -147,7 +147,13 @@ impl Driver {
     }
 
     fn take_live(&mut self, live: Live) {
-        let Live { connection, stream, stamp, decoded, permit } = live;
+        let Live {
+            connection,
+            stream,
+            stamp,
+            decoded,
+            permit,
+        } = live;
         let Some(publisher) = self.publisher(&stream) else {
             return self.parts.shared.metrics.messages.add("refused", 1);
         };
@@ -156,13 +162,19 @@ impl Driver {
         self.touch(&publisher, |state, shared| {
             state.heard(stamp.sequence);
             let entry = state.translate(stamp, decoded, shared);
-            state.sequencer.live(entry, state.connections.len() <= 1, room);
+            state
+                .sequencer
+                .live(entry, state.connections.len() <= 1, room);
         });
         drop(permit);
     }
 
     fn take_replayed(&mut self, replayed: Replayed) {
-        let Replayed { publisher, run, news } = replayed;
+        let Replayed {
+            publisher,
+            run,
+            news,
+        } = replayed;
         self.touch(&publisher, |state, shared| match news {
             ReplayNews::Message { stamp, decoded } => {
                 shared.metrics.replay_messages.inc();
@@ -192,7 +204,11 @@ impl Driver {
             return;
         }
         let messages = works.iter().map(|(_, work)| work.messages()).sum::<usize>();
-        self.parts.shared.metrics.batch_messages.observe(messages as f64);
+        self.parts
+            .shared
+            .metrics
+            .batch_messages
+            .observe(messages as f64);
         let appending = append_until_known(
             Arc::clone(&self.parts.writer),
             batch,
@@ -201,7 +217,11 @@ impl Driver {
             self.parts.shared.metrics.clone(),
         );
         let answer = tokio::spawn(appending);
-        self.flight = Some(Flight { works, answer, since: Instant::now() });
+        self.flight = Some(Flight {
+            works,
+            answer,
+            since: Instant::now(),
+        });
     }
 }
 
@@ -210,7 +230,9 @@ async fn answer(flight: &mut Option<Flight>) -> Result<Appended, AppendError> {
     match flight {
         None => std::future::pending().await,
         Some(flight) => (&mut flight.answer).await.unwrap_or_else(|error| {
-            Err(AppendError::Closed { reason: format!("append task ended: {error}") })
+            Err(AppendError::Closed {
+                reason: format!("append task ended: {error}"),
+            })
         }),
     }
 }

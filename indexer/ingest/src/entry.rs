@@ -16,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) spaces: Vec<Arc<KeySpace>>,
     /// The model that the publisher serves.
     pub(crate) model: Arc<str>,
+    /// Whether a replay brought it: then the engine has said it just now.
+    pub(crate) replayed: bool,
 }
 
 impl Entry {
@@ -45,19 +47,28 @@ impl Entry {
 pub(crate) fn build_command(publisher: &Publisher, entries: &[Entry]) -> (EventsCommand, usize) {
     let mut spaces: Vec<Arc<KeySpace>> = Vec::new();
     let mut messages = Vec::with_capacity(entries.len());
-    let model = entries.first().map_or_else(String::new, |entry| entry.model.to_string());
+    let model = entries
+        .first()
+        .map_or_else(String::new, |entry| entry.model.to_string());
     for entry in entries {
-        let new = entry.spaces.iter().filter(|space| !spaces.contains(space)).count();
+        let new = entry
+            .spaces
+            .iter()
+            .filter(|space| !spaces.contains(space))
+            .count();
         let full = spaces.len() + new > SPACES_PER_COMMAND && !messages.is_empty();
         if full || *entry.model != *model {
             break;
         }
         let mut indices = Vec::with_capacity(entry.spaces.len());
         for space in &entry.spaces {
-            let known = spaces.iter().position(|other| other == space).unwrap_or_else(|| {
-                spaces.push(Arc::clone(space));
-                spaces.len() - 1
-            });
+            let known = spaces
+                .iter()
+                .position(|other| other == space)
+                .unwrap_or_else(|| {
+                    spaces.push(Arc::clone(space));
+                    spaces.len() - 1
+                });
             indices.push(u16::try_from(known).unwrap_or(u16::MAX));
         }
         let mut message = entry.message.clone();
@@ -66,13 +77,24 @@ pub(crate) fn build_command(publisher: &Publisher, entries: &[Entry]) -> (Events
     }
     let taken = messages.len();
     let spaces = spaces.iter().map(|space| KeySpace::clone(space)).collect();
-    (EventsCommand { publisher: publisher.clone(), model, spaces, messages }, taken)
+    (
+        EventsCommand {
+            publisher: publisher.clone(),
+            model,
+            spaces,
+            messages,
+        },
+        taken,
+    )
 }
 
 fn rename_spaces(message: &mut Message, indices: &[u16]) {
     for change in &mut message.changes {
         if let Change::Stored { space, .. } | Change::StoredByHash { space, .. } = change {
-            *space = indices.get(usize::from(*space)).copied().unwrap_or(u16::MAX);
+            *space = indices
+                .get(usize::from(*space))
+                .copied()
+                .unwrap_or(u16::MAX);
         }
     }
 }
@@ -109,18 +131,24 @@ mod tests {
             },
             spaces: spaces.iter().copied().map(space).collect(),
             model: model.into(),
+            replayed: false,
         }
     }
 
     fn publisher() -> Publisher {
-        Publisher { endpoint: Endpoint::new("c", "a").unwrap(), rank: Rank(0) }
+        Publisher {
+            endpoint: Endpoint::new("c", "a").unwrap(),
+            rank: Rank(0),
+        }
     }
 
     fn sizes(command: &EventsCommand) -> Vec<u32> {
         let changes = command.messages.iter().flat_map(|message| &message.changes);
         changes
             .map(|change| match change {
-                Change::StoredByHash { space, .. } => command.spaces[usize::from(*space)].block_size,
+                Change::StoredByHash { space, .. } => {
+                    command.spaces[usize::from(*space)].block_size
+                }
                 other => panic!("unexpected {other:?}"),
             })
             .collect()
@@ -128,7 +156,11 @@ mod tests {
 
     #[test]
     fn messages_share_spaces_and_keep_their_meaning() {
-        let entries = [entry(0, "m", &[16, 32]), entry(1, "m", &[32, 64]), entry(2, "m", &[16])];
+        let entries = [
+            entry(0, "m", &[16, 32]),
+            entry(1, "m", &[32, 64]),
+            entry(2, "m", &[16]),
+        ];
         let (command, taken) = build_command(&publisher(), &entries);
         assert_eq!((taken, command.spaces.len()), (3, 3));
         assert_eq!(sizes(&command), [16, 32, 32, 64, 16]);
@@ -138,8 +170,9 @@ mod tests {
     fn a_command_ends_where_the_model_changes_or_spaces_run_out() {
         let entries = [entry(0, "m", &[16]), entry(1, "n", &[16])];
         assert_eq!(build_command(&publisher(), &entries).1, 1);
-        let many: Vec<Entry> =
-            (0..70).map(|number| entry(u64::from(number), "m", &[number])).collect();
+        let many: Vec<Entry> = (0..70)
+            .map(|number| entry(u64::from(number), "m", &[number]))
+            .collect();
         let (command, taken) = build_command(&publisher(), &many);
         assert_eq!((taken, command.spaces.len()), (64, 64));
     }

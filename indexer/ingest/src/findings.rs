@@ -76,7 +76,10 @@ pub struct Findings {
 
 impl Findings {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, found: Arc::default() }
+        Self {
+            limit,
+            found: Arc::default(),
+        }
     }
 
     /// What has been found, ordered by kind and subject.
@@ -103,10 +106,31 @@ impl Findings {
         if found.len() >= self.limit {
             return false;
         }
-        let Description { seen, expected, advice } = describe();
-        tracing::warn!(kind = kind.as_str(), subject, seen, expected, advice, "finding");
+        let Description {
+            seen,
+            expected,
+            advice,
+        } = describe();
+        tracing::warn!(
+            kind = kind.as_str(),
+            subject,
+            seen,
+            expected,
+            advice,
+            "finding"
+        );
         let subject = subject.to_owned();
-        found.insert(key, Finding { kind, subject, seen, expected, advice, count: 1 });
+        found.insert(
+            key,
+            Finding {
+                kind,
+                subject,
+                seen,
+                expected,
+                advice,
+                count: 1,
+            },
+        );
         true
     }
 
@@ -130,7 +154,11 @@ mod tests {
     use super::*;
 
     fn text(seen: &str) -> Description {
-        Description { seen: seen.to_owned(), expected: String::new(), advice: String::new() }
+        Description {
+            seen: seen.to_owned(),
+            expected: String::new(),
+            advice: String::new(),
+        }
     }
 
     #[test]

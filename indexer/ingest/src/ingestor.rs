@@ -94,8 +94,20 @@ impl Ingestor {
             tasks: tasks.clone(),
             config,
         });
-        let driver = tokio::spawn(driver.run(Inputs { inbound, replayed, queries: asked }));
-        Ok(Self { bound, findings, health, queries, stop, driver, tasks })
+        let driver = tokio::spawn(driver.run(Inputs {
+            inbound,
+            replayed,
+            queries: asked,
+        }));
+        Ok(Self {
+            bound,
+            findings,
+            health,
+            queries,
+            stop,
+            driver,
+            tasks,
+        })
     }
 
     /// The addresses of the bound sockets, in the order of the configuration
@@ -160,7 +172,10 @@ fn socket_context(
         intake,
         metrics: metrics.clone(),
         findings: findings.clone(),
-        events: indexer_events::Limits { payload_bytes: message_bytes, ..Default::default() },
+        events: indexer_events::Limits {
+            payload_bytes: message_bytes,
+            ..Default::default()
+        },
         message_bytes,
         stop: stop.clone(),
         connections: AtomicU64::new(0),
@@ -171,8 +186,14 @@ fn replayer(config: &IngestConfig, news: mpsc::Sender<crate::replay::Replayed>) 
     let message_bytes = config.bounds.message_bytes.get();
     Replayer {
         slots: Arc::new(Semaphore::new(config.replay.parallel.get())),
-        limits: Limits { message_bytes, frames: sockets::FRAMES },
-        events: indexer_events::Limits { payload_bytes: message_bytes, ..Default::default() },
+        limits: Limits {
+            message_bytes,
+            frames: sockets::FRAMES,
+        },
+        events: indexer_events::Limits {
+            payload_bytes: message_bytes,
+            ..Default::default()
+        },
         timeout: config.replay.timeout,
         backoff: config.backoff.clone(),
         news,
@@ -189,14 +210,24 @@ async fn listen(
         let prefix: Arc<str> = bind.topic_prefix.as_str().into();
         for rank in 0..bind.ranks.get() {
             let address = bind.address.for_rank(rank).map_err(config_error)?;
-            let failed = |source| StartError::Bind { address: address.clone(), source };
+            let failed = |source| StartError::Bind {
+                address: address.clone(),
+                source,
+            };
             let listener = sockets::bind(&address).await.map_err(failed)?;
             bound.push(listener.local_addr().map_err(failed)?);
             let source = Source::bound(bind, &config.cluster, rank).map_err(endpoint_error)?;
             let limit = config.bounds.connections.get();
             let (context, prefix) = (Arc::clone(context), Arc::clone(&prefix));
             let source = Arc::new(source);
-            tasks.spawn(sockets::serve(context, listener, source, prefix, limit, tasks.clone()));
+            tasks.spawn(sockets::serve(
+                context,
+                listener,
+                source,
+                prefix,
+                limit,
+                tasks.clone(),
+            ));
         }
     }
     Ok(bound)
@@ -217,16 +248,24 @@ fn dial(
             let prefix = connect.topic_prefix.clone();
             let backoff = config.backoff.clone();
             let context = Arc::clone(context);
-            tasks.spawn(sockets::keep_connected(context, address, source, prefix, backoff));
+            tasks.spawn(sockets::keep_connected(
+                context, address, source, prefix, backoff,
+            ));
         }
     }
     Ok(())
 }
 
 fn config_error(problem: AddressError) -> StartError {
-    StartError::Config(vec![ConfigError::Address { field: "address".to_owned(), problem }])
+    StartError::Config(vec![ConfigError::Address {
+        field: "address".to_owned(),
+        problem,
+    }])
 }
 
 fn endpoint_error(problem: proto_model::EndpointError) -> StartError {
-    StartError::Config(vec![ConfigError::Endpoint { field: "identity".to_owned(), problem }])
+    StartError::Config(vec![ConfigError::Endpoint {
+        field: "identity".to_owned(),
+        problem,
+    }])
 }

@@ -99,14 +99,22 @@ impl Metrics {
     }
 
     fn register_input(&self, registry: &mut Registry) {
-        registry.register("received", "Live messages read from sockets", self.received.clone());
+        registry.register(
+            "received",
+            "Live messages read from sockets",
+            self.received.clone(),
+        );
         registry.register_with_unit(
             "received",
             "Payload of live messages read from sockets",
             Unit::Bytes,
             self.received_bytes.clone(),
         );
-        registry.register("events", "Engine events by kind or fate", self.events.0.clone());
+        registry.register(
+            "events",
+            "Engine events by kind or fate",
+            self.events.0.clone(),
+        );
         registry.register(
             "decode_errors",
             "Messages and events that could not be read, by cause",
@@ -117,7 +125,11 @@ impl Metrics {
             "Fields of events that this version does not know",
             self.unknown_fields.clone(),
         );
-        registry.register("connections", "Open connections to engines", self.connections.clone());
+        registry.register(
+            "connections",
+            "Open connections to engines",
+            self.connections.clone(),
+        );
         registry.register(
             "connection_errors",
             "Connections that failed or were cut off, by cause",
@@ -142,19 +154,39 @@ impl Metrics {
     }
 
     fn register_order(&self, registry: &mut Registry) {
-        registry.register("messages", "Messages by what became of them", self.messages.0.clone());
-        registry.register("gaps", "Missing messages: found, or given up", self.gaps.0.clone());
-        registry.register("restarts", "Engine restarts by who noticed", self.restarts.0.clone());
+        registry.register(
+            "messages",
+            "Messages by what became of them",
+            self.messages.0.clone(),
+        );
+        registry.register(
+            "gaps",
+            "Missing messages: found, or given up",
+            self.gaps.0.clone(),
+        );
+        registry.register(
+            "restarts",
+            "Engine restarts by who noticed",
+            self.restarts.0.clone(),
+        );
         registry.register("replays", "Replays by result", self.replays.0.clone());
         registry.register(
             "replay_messages",
             "Messages that replays brought",
             self.replay_messages.clone(),
         );
-        registry.register("hash_checks", "Blocks by hash check", self.hash_checks.0.clone());
+        registry.register(
+            "hash_checks",
+            "Blocks by hash check",
+            self.hash_checks.0.clone(),
+        );
         registry.register("findings", "New findings by kind", self.findings.0.clone());
         registry.register("publishers", "Publishers known", self.publishers.clone());
-        registry.register("replaying", "Replays wanted or under way", self.replaying.clone());
+        registry.register(
+            "replaying",
+            "Replays wanted or under way",
+            self.replaying.clone(),
+        );
         registry.register_with_unit(
             "held",
             "Messages held back while replays run (estimate)",

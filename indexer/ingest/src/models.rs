@@ -21,8 +21,14 @@ pub(crate) struct ModelRules {
 
 impl ModelRules {
     fn new(config: &ModelConfig) -> Self {
-        let hasher = config.hash.clone().and_then(|rules| EngineHasher::new(rules).ok());
-        let adapters = config.adapters.iter().map(|lora| (lora.name.clone(), lora.clone()));
+        let hasher = config
+            .hash
+            .clone()
+            .and_then(|rules| EngineHasher::new(rules).ok());
+        let adapters = config
+            .adapters
+            .iter()
+            .map(|lora| (lora.name.clone(), lora.clone()));
         Self {
             name: config.name.as_str().into(),
             profile: config.profile,
@@ -82,7 +88,10 @@ impl Models {
 
 /// The hash rules of all models, for guessing at an engine's settings.
 pub(crate) fn hash_rules(configs: &[ModelConfig]) -> Vec<HashRules> {
-    configs.iter().filter_map(|config| config.hash.clone()).collect()
+    configs
+        .iter()
+        .filter_map(|config| config.hash.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -93,14 +102,27 @@ mod tests {
     fn aliases_lead_to_the_base_model() {
         let mut config = ModelConfig::new("Qwen/Qwen3-32B");
         config.aliases = vec!["qwen".to_owned()];
-        config.adapters = vec![Lora { name: "a".into(), id: Some(3), path: Some("/a".into()) }];
+        config.adapters = vec![Lora {
+            name: "a".into(),
+            id: Some(3),
+            path: Some("/a".into()),
+        }];
         let models = Models::new(&[config]);
         assert_eq!(&*models.resolve("qwen").name, "Qwen/Qwen3-32B");
         assert_eq!(&*models.resolve("other").name, "other");
         let rules = models.resolve("qwen");
-        assert_eq!(rules.adapter(Some("a"), None).and_then(|lora| lora.path), Some("/a".into()));
-        assert_eq!(rules.adapter(None, Some(3)).map(|lora| lora.name), Some("a".into()));
-        assert_eq!(rules.adapter(None, Some(4)).map(|lora| lora.name), Some("#4".into()));
+        assert_eq!(
+            rules.adapter(Some("a"), None).and_then(|lora| lora.path),
+            Some("/a".into())
+        );
+        assert_eq!(
+            rules.adapter(None, Some(3)).map(|lora| lora.name),
+            Some("a".into())
+        );
+        assert_eq!(
+            rules.adapter(None, Some(4)).map(|lora| lora.name),
+            Some("#4".into())
+        );
         assert_eq!(rules.adapter(None, None), None);
     }
 }

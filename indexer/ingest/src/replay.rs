@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexer_events::{BatchError, Decoded, FrameError, ReplayFrame, decode_batch, parse_replay, replay_request};
+use indexer_events::{
+    BatchError, Decoded, FrameError, ReplayFrame, decode_batch, parse_replay, replay_request,
+};
 use proto_model::Publisher;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -29,7 +31,10 @@ pub(crate) struct Replayed {
 #[derive(Debug)]
 pub(crate) enum ReplayNews {
     /// A message.
-    Message { stamp: Stamp, decoded: Box<Result<Decoded, BatchError>> },
+    Message {
+        stamp: Stamp,
+        decoded: Box<Result<Decoded, BatchError>>,
+    },
     /// The replay is over.
     Ended(ReplayEnd),
 }
@@ -62,11 +67,18 @@ pub(crate) struct Replayer {
 
 impl Replayer {
     /// Runs one try and tells how it ended.
-    pub(crate) async fn run(self, publisher: Arc<Publisher>, address: TcpAddress, order: ReplayOrder) {
+    pub(crate) async fn run(
+        self,
+        publisher: Arc<Publisher>,
+        address: TcpAddress,
+        order: ReplayOrder,
+    ) {
         if order.failures > 0 {
             tokio::time::sleep(self.backoff.delay(order.failures)).await;
         }
-        let Ok(_slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
+        let Ok(_slot) = Arc::clone(&self.slots).acquire_owned().await else {
+            return;
+        };
         let end = match self.fetch(&publisher, &address, order).await {
             Ok(()) => ReplayEnd::Complete,
             Err(ReplayError::Stopped) => return,
@@ -76,7 +88,9 @@ impl Replayer {
                 ReplayEnd::Failed
             }
         };
-        self.tell(&publisher, order.run, ReplayNews::Ended(end)).await.ok();
+        self.tell(&publisher, order.run, ReplayNews::Ended(end))
+            .await
+            .ok();
     }
 
     async fn fetch(
@@ -96,17 +110,31 @@ impl Replayer {
             let frames = received.map_err(|_| ReplayError::Silence(self.timeout))??;
             let (sequence, stream, payload) = match parse_replay(&frames)? {
                 ReplayFrame::End => return Ok(()),
-                ReplayFrame::Message { sequence, stream, payload } => (sequence, stream, payload),
+                ReplayFrame::Message {
+                    sequence,
+                    stream,
+                    payload,
+                } => (sequence, stream, payload),
             };
             // A ROUTER drops what its queue cannot take, without a word.
             if let Some(last) = last.filter(|last| Some(sequence) != last.checked_add(1)) {
-                return Err(ReplayError::Hole { last, seen: sequence });
+                return Err(ReplayError::Hole {
+                    last,
+                    seen: sequence,
+                });
             }
             last = Some(sequence);
             let decoded = decode_batch(&payload, &self.events);
             let timestamp = decode::timestamp(&payload, decoded.as_ref().ok());
-            let stamp = Stamp { sequence, timestamp, stream };
-            let news = ReplayNews::Message { stamp, decoded: Box::new(decoded) };
+            let stamp = Stamp {
+                sequence,
+                timestamp,
+                stream,
+            };
+            let news = ReplayNews::Message {
+                stamp,
+                decoded: Box::new(decoded),
+            };
             self.tell(publisher, order.run, news).await?;
         }
     }
@@ -117,7 +145,14 @@ impl Replayer {
         run: u64,
         news: ReplayNews,
     ) -> Result<(), ReplayError> {
-        let replayed = Replayed { publisher: Arc::clone(publisher), run, news };
-        self.news.send(replayed).await.map_err(|_| ReplayError::Stopped)
+        let replayed = Replayed {
+            publisher: Arc::clone(publisher),
+            run,
+            news,
+        };
+        self.news
+            .send(replayed)
+            .await
+            .map_err(|_| ReplayError::Stopped)
     }
 }

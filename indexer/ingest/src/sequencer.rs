@@ -63,12 +63,20 @@ pub(crate) enum Work {
 impl Work {
     /// How many messages it appends.
     pub(crate) fn messages(&self) -> usize {
-        if let Self::Events(entries) = self { entries.len() } else { 0 }
+        if let Self::Events(entries) = self {
+            entries.len()
+        } else {
+            0
+        }
     }
 
     /// Their estimated size.
     pub(crate) fn bytes(&self) -> usize {
-        if let Self::Events(entries) = self { entries.iter().map(Entry::bytes).sum() } else { 0 }
+        if let Self::Events(entries) = self {
+            entries.iter().map(Entry::bytes).sum()
+        } else {
+            0
+        }
     }
 }
 
@@ -204,7 +212,11 @@ impl Sequencer {
             LiveVerdict::Pass => {}
         }
         // What cannot be fetched again is dropped only when memory runs out.
-        let limit = if self.rules.replayable { self.rules.held_messages } else { usize::MAX };
+        let limit = if self.rules.replayable {
+            self.rules.held_messages
+        } else {
+            usize::MAX
+        };
         if matches!(self.phase, Phase::Live) {
             self.ready.push_back(Step::Entry(entry));
         } else if !self.held.push(entry, limit, room) {
@@ -225,22 +237,27 @@ impl Sequencer {
 
     fn next_work(&mut self, messages: usize, bytes: usize) -> Option<Work> {
         match self.ready.front() {
-            Some(Step::Entry(_)) => {
-                Some(Work::Events(self.ready.take_entries(messages, bytes)))
-            },
+            Some(Step::Entry(_)) => Some(Work::Events(self.ready.take_entries(messages, bytes))),
             Some(Step::Gap { next }) => {
-                let work = Work::Gap { incarnation: self.known().map(|c| c.incarnation), next: *next };
+                let work = Work::Gap {
+                    incarnation: self.known().map(|c| c.incarnation),
+                    next: *next,
+                };
                 self.ready.pop_front();
                 Some(work)
             }
             Some(Step::Reset) => {
-                let Some(cursor) = self.cursor else { return Some(Work::Ask) };
+                let Some(cursor) = self.cursor else {
+                    return Some(Work::Ask);
+                };
                 self.ready.pop_front();
                 let Some(cursor) = cursor else {
                     self.after_reset();
                     return self.next_work(messages, bytes);
                 };
-                Some(Work::Reset { incarnation: cursor.incarnation })
+                Some(Work::Reset {
+                    incarnation: cursor.incarnation,
+                })
             }
             None => matches!(self.phase, Phase::Asking).then_some(Work::Ask),
         }
@@ -268,7 +285,7 @@ impl Sequencer {
     /// The command was appended, with this outcome.
     pub(crate) fn done(&mut self, work: Work, outcome: &Outcome) {
         self.busy = false;
-        if outcome.restarted {
+        if outcome.restarted && matches!(work, Work::Events(_)) {
             self.notes.push(Note::Restarted);
         }
         self.learn(outcome.cursor);
@@ -289,8 +306,9 @@ impl Sequencer {
     }
 
     fn events_done(&mut self, entries: Vec<Entry>, outcome: &Outcome) {
-        let replaying = matches!(self.phase, Phase::Replaying(_));
-        if replaying && outcome.stale > 0 && !self.overruled {
+        let current = matches!(self.phase, Phase::Replaying(_) | Phase::Live);
+        let replayed = current && entries.iter().any(|entry| entry.replayed);
+        if replayed && outcome.stale > 0 && !self.overruled {
             // The engine has just said these; the state takes them for a dead
             // life's, because the engine's clock went back. Once is enough.
             self.overruled = true;

@@ -70,13 +70,19 @@ impl SourceError {
 }
 
 impl Source {
-    pub(crate) fn bound(config: &BindConfig, cluster: &str, rank: u32) -> Result<Self, EndpointError> {
+    pub(crate) fn bound(
+        config: &BindConfig,
+        cluster: &str,
+        rank: u32,
+    ) -> Result<Self, EndpointError> {
         Ok(Self {
             cluster: cluster.to_owned(),
             identity: resolve_identity(config.identity.as_ref(), cluster)?,
             identity_overrides: false,
             rank,
-            replay: config.replay_port.map_or(ReplayAt::Nowhere, ReplayAt::TopicPort),
+            replay: config
+                .replay_port
+                .map_or(ReplayAt::Nowhere, ReplayAt::TopicPort),
             require_source_address: config.require_source_address,
         })
     }
@@ -132,7 +138,10 @@ impl Source {
     fn check_peer(&self, address: &str, peer: IpAddr) -> Result<(), SourceError> {
         let named = host_of(address);
         if self.require_source_address && named.parse() != Ok(peer.to_canonical()) {
-            return Err(SourceError::OtherAddress { named: named.to_owned(), peer });
+            return Err(SourceError::OtherAddress {
+                named: named.to_owned(),
+                peer,
+            });
         }
         Ok(())
     }
@@ -145,7 +154,14 @@ impl Source {
                 .and_then(|address| address.for_rank(rank))
                 .ok(),
         };
-        Ok(Stream { publisher: Publisher { endpoint, rank: Rank(rank) }, model, replay })
+        Ok(Stream {
+            publisher: Publisher {
+                endpoint,
+                rank: Rank(rank),
+            },
+            model,
+            replay,
+        })
     }
 }
 
@@ -153,14 +169,22 @@ fn resolve_identity(
     identity: Option<&Identity>,
     cluster: &str,
 ) -> Result<Option<(Endpoint, String)>, EndpointError> {
-    let Some(identity) = identity else { return Ok(None) };
+    let Some(identity) = identity else {
+        return Ok(None);
+    };
     let cluster = identity.cluster.as_deref().unwrap_or(cluster);
-    Ok(Some((Endpoint::new(cluster, &identity.address)?, identity.model.clone())))
+    Ok(Some((
+        Endpoint::new(cluster, &identity.address)?,
+        identity.model.clone(),
+    )))
 }
 
 /// The host of `ip`, `ip:port`, `[ipv6]:port` or a bare IPv6 address.
 fn host_of(address: &str) -> &str {
-    if let Some((host, _)) = address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    if let Some((host, _)) = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         return host;
     }
     match address.split_once(':') {
@@ -210,13 +234,20 @@ mod tests {
 
     #[test]
     fn a_topic_names_endpoint_model_and_replay() {
-        let config = BindConfig { replay_port: Some(5600), ..bind() };
+        let config = BindConfig {
+            replay_port: Some(5600),
+            ..bind()
+        };
         let source = Source::bound(&config, "prod", 1).unwrap();
-        let stream = source.resolve("kv@10.0.0.1:8000@a/b@c", None, PEER).unwrap();
+        let stream = source
+            .resolve("kv@10.0.0.1:8000@a/b@c", None, PEER)
+            .unwrap();
         assert_eq!(stream.publisher.to_string(), "prod/10.0.0.1:8000#1");
         assert_eq!(stream.model, "a/b@c");
         assert_eq!(stream.replay.unwrap().to_string(), "tcp://10.0.0.1:5601");
-        let stream = source.resolve("kv@[fd00::1]:8000@m", Some(0), PEER).unwrap();
+        let stream = source
+            .resolve("kv@[fd00::1]:8000@m", Some(0), PEER)
+            .unwrap();
         assert_eq!(stream.replay.unwrap().to_string(), "tcp://[fd00::1]:5600");
         assert!(source.known().is_none());
     }
@@ -225,27 +256,59 @@ mod tests {
     fn an_empty_topic_needs_an_identity() {
         let source = Source::bound(&bind(), "c", 0).unwrap();
         assert_eq!(source.resolve("", None, PEER), Err(SourceError::Unnamed));
-        let identity = Identity { cluster: None, address: "e".into(), model: "m".into() };
-        let config = BindConfig { identity: Some(identity), ..bind() };
+        let identity = Identity {
+            cluster: None,
+            address: "e".into(),
+            model: "m".into(),
+        };
+        let config = BindConfig {
+            identity: Some(identity),
+            ..bind()
+        };
         let source = Source::bound(&config, "c", 0).unwrap();
-        assert_eq!(source.resolve("", Some(2), PEER).unwrap().publisher.to_string(), "c/e#2");
+        assert_eq!(
+            source
+                .resolve("", Some(2), PEER)
+                .unwrap()
+                .publisher
+                .to_string(),
+            "c/e#2"
+        );
         let other = source.resolve("kv@f@m", None, PEER).unwrap();
-        assert_eq!(other.publisher.to_string(), "c/f#0", "a bound socket serves many");
+        assert_eq!(
+            other.publisher.to_string(),
+            "c/f#0",
+            "a bound socket serves many"
+        );
     }
 
     #[test]
     fn a_connected_identity_holds_against_any_topic() {
-        let identity = Identity { cluster: Some("x".into()), address: "e".into(), model: "m".into() };
+        let identity = Identity {
+            cluster: Some("x".into()),
+            address: "e".into(),
+            model: "m".into(),
+        };
         let mut config = ConnectConfig::new("tcp://h:1".parse().unwrap());
         config.identity = Some(identity);
         let source = Source::connected(&config, "c", 3, None).unwrap();
-        assert_eq!(source.resolve("kv@victim@m", None, PEER).unwrap().publisher.to_string(), "x/e#3");
+        assert_eq!(
+            source
+                .resolve("kv@victim@m", None, PEER)
+                .unwrap()
+                .publisher
+                .to_string(),
+            "x/e#3"
+        );
         assert_eq!(source.known().unwrap().publisher.to_string(), "x/e#3");
     }
 
     #[test]
     fn a_foreign_address_can_be_refused() {
-        let config = BindConfig { require_source_address: true, ..bind() };
+        let config = BindConfig {
+            require_source_address: true,
+            ..bind()
+        };
         let source = Source::bound(&config, "c", 0).unwrap();
         assert!(source.resolve("kv@10.0.0.9:8000@m", None, PEER).is_ok());
         let error = source.resolve("kv@10.0.0.8@m", None, PEER).unwrap_err();
@@ -257,7 +320,11 @@ mod tests {
         let source = Source::bound(&bind(), "c", 0).unwrap();
         let mut cache = StreamCache::default();
         let mut name = |topic: &str, rank| {
-            cache.resolve(&source, topic, rank, PEER).unwrap().publisher.to_string()
+            cache
+                .resolve(&source, topic, rank, PEER)
+                .unwrap()
+                .publisher
+                .to_string()
         };
         assert_eq!(name("kv@a@m", Some(Some(1))), "c/a#1");
         assert_eq!(name("kv@a@m", None), "c/a#1", "unreadable payload");

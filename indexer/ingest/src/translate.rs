@@ -8,9 +8,7 @@ mod groups;
 use std::sync::Arc;
 
 use indexer_events::{BlockRemoved, BlockStored, Decoded, EngineEvent, ExtraKeys};
-use proto_model::{
-    Change, Extras, KeySpace, Medium, Message, Publisher, StreamId, Timestamp,
-};
+use proto_model::{Change, Extras, KeySpace, Medium, Message, Publisher, StreamId, Timestamp};
 
 use crate::check::{FirstBlocks, HashCheck, Probe};
 use crate::config::EngineKind;
@@ -55,7 +53,10 @@ pub(crate) struct Stamp {
 
 impl Translator {
     pub(crate) fn new(publisher: Arc<Publisher>, model: Arc<ModelRules>, digests: usize) -> Self {
-        let check = model.hasher.as_ref().map(|hasher| HashCheck::new(Arc::clone(hasher), digests));
+        let check = model
+            .hasher
+            .as_ref()
+            .map(|hasher| HashCheck::new(Arc::clone(hasher), digests));
         Self {
             subject: publisher.to_string(),
             publisher,
@@ -73,7 +74,12 @@ impl Translator {
     }
 
     /// A message that could be read.
-    pub(crate) fn translate(&mut self, stamp: Stamp, decoded: &Decoded, shared: &mut Shared) -> Entry {
+    pub(crate) fn translate(
+        &mut self,
+        stamp: Stamp,
+        decoded: &Decoded,
+        shared: &mut Shared,
+    ) -> Entry {
         let mut entry = self.empty(stamp);
         for event in &decoded.batch.events {
             self.translate_event(event, &mut entry, shared);
@@ -92,11 +98,21 @@ impl Translator {
     }
 
     fn empty(&self, stamp: Stamp) -> Entry {
-        let Stamp { sequence, timestamp, stream } = stamp;
+        let Stamp {
+            sequence,
+            timestamp,
+            stream,
+        } = stamp;
         Entry {
-            message: Message { sequence, timestamp, stream, changes: Vec::new() },
+            message: Message {
+                sequence,
+                timestamp,
+                stream,
+                changes: Vec::new(),
+            },
             spaces: Vec::new(),
             model: Arc::clone(&self.model.name),
+            replayed: false,
         }
     }
 
@@ -106,7 +122,14 @@ impl Translator {
             EngineEvent::BlockStored(event) => self.translate_stored(event, entry, shared),
             EngineEvent::BlockRemoved(event) => {
                 let change = self.translate_removed(event);
-                events.add(if change.is_some() { "removed" } else { "dropped_group" }, 1);
+                events.add(
+                    if change.is_some() {
+                        "removed"
+                    } else {
+                        "dropped_group"
+                    },
+                    1,
+                );
                 entry.message.changes.extend(change);
             }
             EngineEvent::AllBlocksCleared { medium } => {
@@ -139,7 +162,14 @@ impl Translator {
         }
         if event.token_ids.is_empty() {
             let change = self.translate_placeholder(event, entry);
-            return events.add(if change { "stored_by_hash" } else { "dropped_placeholder" }, 1);
+            return events.add(
+                if change {
+                    "stored_by_hash"
+                } else {
+                    "dropped_placeholder"
+                },
+                1,
+            );
         }
         let group = event.group_idx.unwrap_or(0);
         let agrees = event.chunks().is_some();
@@ -157,7 +187,9 @@ impl Translator {
         }
         events.add("stored", 1);
         self.note_block_size(event.block_size, shared);
-        let lora = self.model.adapter(event.lora_name.as_deref(), event.lora_id);
+        let lora = self
+            .model
+            .adapter(event.lora_name.as_deref(), event.lora_id);
         let space = self.space(event, lora.as_ref().map(|lora| lora.name.clone()));
         let blocks = self.blocks(event, lora.as_ref(), &space, shared);
         let space = entry_space(entry, space);
@@ -174,10 +206,16 @@ impl Translator {
     /// for them, and nothing that they could mean.
     fn translate_placeholder(&mut self, event: &BlockStored, entry: &mut Entry) -> bool {
         let group = event.group_idx.unwrap_or(0);
-        let size = Some(event.block_size).filter(|size| *size > 0).or(self.block_size);
+        let size = Some(event.block_size)
+            .filter(|size| *size > 0)
+            .or(self.block_size);
         let taken = self.groups.removed(group, event.spec_kind.as_ref()) == Use::Take;
-        let Some(size) = size.filter(|_| taken) else { return false };
-        let lora = self.model.adapter(event.lora_name.as_deref(), event.lora_id);
+        let Some(size) = size.filter(|_| taken) else {
+            return false;
+        };
+        let lora = self
+            .model
+            .adapter(event.lora_name.as_deref(), event.lora_id);
         let space = self.intern(KeySpace {
             profile: self.model.profile,
             model: self.model.name.to_string(),
@@ -227,7 +265,10 @@ fn extras_of(event: &BlockStored) -> Extras {
 
 /// The space's index in the entry.
 fn entry_space(entry: &mut Entry, space: Arc<KeySpace>) -> u16 {
-    let known = entry.spaces.iter().position(|other| Arc::ptr_eq(other, &space));
+    let known = entry
+        .spaces
+        .iter()
+        .position(|other| Arc::ptr_eq(other, &space));
     let index = known.unwrap_or_else(|| {
         entry.spaces.push(space);
         entry.spaces.len() - 1

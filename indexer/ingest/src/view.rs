@@ -36,6 +36,7 @@ impl PublisherView {
     #[must_use]
     pub fn lag(&self) -> u64 {
         let next = self.cursor.map_or(0, |cursor| cursor.next);
-        self.heard.map_or(0, |heard| heard.saturating_add(1).saturating_sub(next))
+        self.heard
+            .map_or(0, |heard| heard.saturating_add(1).saturating_sub(next))
     }
 }

@@ -16,7 +16,11 @@ pub(super) struct DigestCache {
 impl DigestCache {
     /// Room for at most `limit` digests.
     pub(super) fn new(limit: usize) -> Self {
-        Self { generation: limit.div_ceil(2), young: HashMap::new(), old: HashMap::new() }
+        Self {
+            generation: limit.div_ceil(2),
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
     }
 
     pub(super) fn get(&mut self, hash: EngineHash) -> Option<EngineDigest> {

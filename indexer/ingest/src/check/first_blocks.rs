@@ -34,9 +34,14 @@ impl FirstBlocks {
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }
-        let before = self.seen.insert((scope, local), (hash, Arc::clone(publisher)));
+        let before = self
+            .seen
+            .insert((scope, local), (hash, Arc::clone(publisher)));
         let (other, owner) = before?;
-        (other != hash && owner != *publisher).then_some(OtherHash { publisher: owner, hash: other })
+        (other != hash && owner != *publisher).then_some(OtherHash {
+            publisher: owner,
+            hash: other,
+        })
     }
 }
 
@@ -50,7 +55,10 @@ mod tests {
     fn only_another_publishers_other_hash_counts() {
         let publisher = |address: &str| {
             let endpoint = Endpoint::new("c", address).unwrap();
-            Arc::new(Publisher { endpoint, rank: Rank(0) })
+            Arc::new(Publisher {
+                endpoint,
+                rank: Rank(0),
+            })
         };
         let (a, b) = (publisher("a"), publisher("b"));
         let mut blocks = FirstBlocks::default();

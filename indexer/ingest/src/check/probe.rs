@@ -18,22 +18,27 @@ pub(crate) struct Probe {
 impl Probe {
     /// Tries the seeds of these rules too, with every algorithm.
     pub(crate) fn new(configured: Vec<HashRules>) -> Self {
-        Self { hashers: OnceLock::new(), configured }
+        Self {
+            hashers: OnceLock::new(),
+            configured,
+        }
     }
 
     /// The settings under which a first block without extra keys has this hash,
     /// in the words of the engine's own settings.
     pub(crate) fn explain(&self, tokens: &[TokenId], hash: EngineHash) -> Option<String> {
         let hashers = self.hashers.get_or_init(|| self.build());
-        let fits = |hasher: &&EngineHasher| {
-            hasher.root().push(tokens, &EngineExtras::default()) == hash
-        };
+        let fits =
+            |hasher: &&EngineHasher| hasher.root().push(tokens, &EngineExtras::default()) == hash;
         let rules = hashers.iter().find(fits)?.rules();
         let seed = rules.seed.as_ref().map_or_else(
             || "PYTHONHASHSEED unset".to_owned(),
             |seed| format!("PYTHONHASHSEED={seed}"),
         );
-        Some(format!("--prefix-caching-hash-algo {} with {seed}", rules.algorithm))
+        Some(format!(
+            "--prefix-caching-hash-algo {} with {seed}",
+            rules.algorithm
+        ))
     }
 
     fn build(&self) -> Vec<EngineHasher> {
@@ -44,9 +49,13 @@ impl Probe {
         let pairs = HashAlgorithm::ALL
             .into_iter()
             .flat_map(|algorithm| seeds.iter().map(move |seed| (algorithm, *seed)));
-        let rules = pairs.map(|(algorithm, seed)| {
-            HashRules::new(algorithm, seed.map(str::to_owned), None)
-        });
-        self.configured.iter().cloned().chain(rules).filter_map(|r| EngineHasher::new(r).ok()).collect()
+        let rules =
+            pairs.map(|(algorithm, seed)| HashRules::new(algorithm, seed.map(str::to_owned), None));
+        self.configured
+            .iter()
+            .cloned()
+            .chain(rules)
+            .filter_map(|r| EngineHasher::new(r).ok())
+            .collect()
     }
 }

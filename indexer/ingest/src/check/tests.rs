@@ -26,7 +26,11 @@ fn event(
             .into_iter()
             .collect();
         let refs: Vec<_> = keys.iter().map(ExtraKey::borrowed).collect();
-        let extras = EngineExtras { lora: None, keys: &refs, lookahead: &[] };
+        let extras = EngineExtras {
+            lora: None,
+            keys: &refs,
+            lookahead: &[],
+        };
         block_hashes.push(chain.push(tokens, &extras));
         extra_keys.push(keys);
     }
@@ -64,8 +68,16 @@ fn chains_go_on_across_events_for_every_algorithm() {
         let parent = first.block_hashes.last().copied();
         let second = event(&hasher, &mut chain, parent, (8..16).collect(), None);
         let mut check = HashCheck::new(Arc::clone(&hasher), 100);
-        assert_eq!(check.check(&first, None), [Verdict::Match; 2], "{algorithm}");
-        assert_eq!(check.check(&second, None), [Verdict::Match; 2], "{algorithm}");
+        assert_eq!(
+            check.check(&first, None),
+            [Verdict::Match; 2],
+            "{algorithm}"
+        );
+        assert_eq!(
+            check.check(&second, None),
+            [Verdict::Match; 2],
+            "{algorithm}"
+        );
     }
 }
 
@@ -73,7 +85,13 @@ fn chains_go_on_across_events_for_every_algorithm() {
 fn an_unknown_parent_is_no_mismatch() {
     let hasher = hasher(HashAlgorithm::Sha256Cbor, "42");
     let mut chain = hasher.root();
-    let event = event(&hasher, &mut chain, Some(EngineHash(9)), (0..4).collect(), None);
+    let event = event(
+        &hasher,
+        &mut chain,
+        Some(EngineHash(9)),
+        (0..4).collect(),
+        None,
+    );
     let mut check = HashCheck::new(Arc::clone(&hasher), 100);
     assert_eq!(check.check(&event, None), [Verdict::Unknown]);
 }
@@ -87,9 +105,17 @@ fn a_wrong_seed_is_found_and_named() {
     let event = event(&engine, &mut chain, None, (0..8).collect(), None);
     let mut check = HashCheck::new(ours, 100);
     let verdicts = check.check(&event, None);
-    assert!(matches!(verdicts[..], [Verdict::Mismatch(_), Verdict::Unknown]));
+    assert!(matches!(
+        verdicts[..],
+        [Verdict::Mismatch(_), Verdict::Unknown]
+    ));
     let probe = Probe::new(vec![configured]);
-    let words = probe.explain(&event.token_ids[..4], event.block_hashes[0]).unwrap();
-    assert_eq!(words, "--prefix-caching-hash-algo sha256_cbor with PYTHONHASHSEED=0");
+    let words = probe
+        .explain(&event.token_ids[..4], event.block_hashes[0])
+        .unwrap();
+    assert_eq!(
+        words,
+        "--prefix-caching-hash-algo sha256_cbor with PYTHONHASHSEED=0"
+    );
     assert_eq!(probe.explain(&event.token_ids[..4], EngineHash(1)), None);
 }

@@ -113,9 +113,16 @@ impl IngestConfig {
         self.check_models(&mut errors);
         self.check_numbers(&mut errors);
         if let Err(problem) = Endpoint::new(&self.cluster, "x") {
-            errors.push(ConfigError::Endpoint { field: "cluster".to_owned(), problem });
+            errors.push(ConfigError::Endpoint {
+                field: "cluster".to_owned(),
+                problem,
+            });
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
     }
 
     fn check_bind(&self, errors: &mut Vec<ConfigError>) {
@@ -126,7 +133,10 @@ impl IngestConfig {
             for rank in 0..bind.ranks.get().min(RANKS) {
                 match bind.address.for_rank(rank) {
                     Err(problem) => {
-                        errors.push(ConfigError::Address { field: field.clone(), problem });
+                        errors.push(ConfigError::Address {
+                            field: field.clone(),
+                            problem,
+                        });
                         break;
                     }
                     Ok(address) if address.port() == 0 => {}
@@ -135,21 +145,34 @@ impl IngestConfig {
             }
             let last = bind.ranks.get() - 1;
             if let Some(port) = bind.replay_port
-                && u32::from(port).checked_add(last).is_none_or(|last| last > u32::from(u16::MAX))
+                && u32::from(port)
+                    .checked_add(last)
+                    .is_none_or(|last| last > u32::from(u16::MAX))
             {
                 let problem = AddressError::RankBeyondPorts { port, rank: last };
                 let field = format!("bind[{index}].replay_port");
                 errors.push(ConfigError::Address { field, problem });
             }
-            self.check_identity(&format!("bind[{index}].identity"), bind.identity.as_ref(), errors);
+            self.check_identity(
+                &format!("bind[{index}].identity"),
+                bind.identity.as_ref(),
+                errors,
+            );
         }
     }
 
     fn check_connect(&self, errors: &mut Vec<ConfigError>) {
         let mut seen: Vec<(String, String)> = Vec::new();
         for (index, connect) in self.connect.iter().enumerate() {
-            check_ranks(format!("connect[{index}].ranks"), connect.ranks.get(), errors);
-            let named = [("address", Some(&connect.address)), ("replay", connect.replay.as_ref())];
+            check_ranks(
+                format!("connect[{index}].ranks"),
+                connect.ranks.get(),
+                errors,
+            );
+            let named = [
+                ("address", Some(&connect.address)),
+                ("replay", connect.replay.as_ref()),
+            ];
             for (name, address) in named {
                 let Some(address) = address else { continue };
                 let field = format!("connect[{index}].{name}");
@@ -161,7 +184,10 @@ impl IngestConfig {
                 for rank in 0..connect.ranks.get().min(RANKS) {
                     match address.for_rank(rank) {
                         Err(problem) => {
-                            errors.push(ConfigError::Address { field: field.clone(), problem });
+                            errors.push(ConfigError::Address {
+                                field: field.clone(),
+                                problem,
+                            });
                             break;
                         }
                         Ok(address) => note_address(&mut seen, &field, address.to_string(), errors),
@@ -182,10 +208,15 @@ impl IngestConfig {
         let Some(identity) = identity else { return };
         let cluster = identity.cluster.as_deref().unwrap_or(&self.cluster);
         if let Err(problem) = Endpoint::new(cluster, &identity.address) {
-            errors.push(ConfigError::Endpoint { field: field.to_owned(), problem });
+            errors.push(ConfigError::Endpoint {
+                field: field.to_owned(),
+                problem,
+            });
         }
         if identity.model.is_empty() {
-            errors.push(ConfigError::EmptyName { field: format!("{field}.model") });
+            errors.push(ConfigError::EmptyName {
+                field: format!("{field}.model"),
+            });
         }
     }
 
@@ -198,7 +229,10 @@ impl IngestConfig {
                 if name.is_empty() {
                     errors.push(ConfigError::EmptyName { field });
                 } else if !names.insert(name) {
-                    errors.push(ConfigError::SameModel { field, name: name.clone() });
+                    errors.push(ConfigError::SameModel {
+                        field,
+                        name: name.clone(),
+                    });
                 }
             }
             if model.block_size == Some(0) {
@@ -206,7 +240,10 @@ impl IngestConfig {
                 errors.push(ConfigError::BlockSize { field });
             }
             if let Some(Err(problem)) = model.hash.clone().map(EngineHasher::new) {
-                errors.push(ConfigError::HashRules { field: format!("models[{index}].hash"), problem });
+                errors.push(ConfigError::HashRules {
+                    field: format!("models[{index}].hash"),
+                    problem,
+                });
             }
             for (adapter, found) in model.adapters.iter().enumerate() {
                 if found.name.is_empty() {
@@ -222,15 +259,35 @@ impl IngestConfig {
         let mut at_most = |low_field, low: usize, high_field, high: usize| {
             if low > high {
                 let (low, high) = (low.to_string(), high.to_string());
-                errors.push(ConfigError::Order { low_field, low, high_field, high });
+                errors.push(ConfigError::Order {
+                    low_field,
+                    low,
+                    high_field,
+                    high,
+                });
             }
         };
         let message = bounds.message_bytes.get();
-        at_most("bounds.message_bytes", message, "bounds.queue_bytes", bounds.queue_bytes.get());
+        at_most(
+            "bounds.message_bytes",
+            message,
+            "bounds.queue_bytes",
+            bounds.queue_bytes.get(),
+        );
         let batch = self.batching.bytes.get();
-        at_most("batching.bytes", batch, "bounds.pending_bytes", bounds.pending_bytes.get());
+        at_most(
+            "batching.bytes",
+            batch,
+            "bounds.pending_bytes",
+            bounds.pending_bytes.get(),
+        );
         // A semaphore counts the queue's bytes in KiB.
-        at_most("bounds.queue_bytes", bounds.queue_bytes.get(), "1 TiB", 1 << 40);
+        at_most(
+            "bounds.queue_bytes",
+            bounds.queue_bytes.get(),
+            "1 TiB",
+            1 << 40,
+        );
         if self.backoff.initial > self.backoff.max {
             errors.push(ConfigError::Order {
                 low_field: "backoff.initial",
@@ -256,65 +313,15 @@ fn note_address(
 ) {
     if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address) {
         let (first, second) = (first.clone(), field.to_owned());
-        errors.push(ConfigError::SameAddress { first, second, address });
+        errors.push(ConfigError::SameAddress {
+            first,
+            second,
+            address,
+        });
     } else {
         seen.push((field.to_owned(), address));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{BindConfig, ConnectConfig, ModelConfig};
-
-    #[test]
-    fn a_bound_socket_is_enough() {
-        let bind = vec![BindConfig::new("tcp://*:5557".parse().unwrap())];
-        assert_eq!(IngestConfig { bind, ..IngestConfig::default() }.validate(), Ok(()));
-    }
-
-    #[test]
-    fn all_mistakes_come_at_once() {
-        let mut bind = BindConfig::new("tcp://*:65535".parse().unwrap());
-        bind.ranks = bind.ranks.saturating_add(1);
-        let mut connect = ConnectConfig::new("tcp://*:1".parse().unwrap());
-        connect.identity =
-            Some(Identity { cluster: None, address: "a b".to_owned(), model: String::new() });
-        let mut model = ModelConfig::new("m");
-        model.aliases = vec!["m".to_owned()];
-        model.block_size = Some(0);
-        let mut config = IngestConfig {
-            bind: vec![bind],
-            connect: vec![connect],
-            cluster: "a/b".to_owned(),
-            models: vec![model],
-            ..IngestConfig::default()
-        };
-        config.backoff.initial = Duration::from_secs(60);
-        config.bounds.queue_bytes = std::num::NonZeroUsize::MIN;
-        let errors = config.validate().unwrap_err();
-        let has = |text: &str| errors.iter().any(|error| error.to_string().contains(text));
-        for text in [
-            "bind[0].address", "connect[0].address is tcp://*:1", "connect[0].identity: ",
-            "connect[0].identity.model is empty", "models[0].aliases \"m\"", "models[0].block_size",
-            "backoff.initial", "bounds.message_bytes", "cluster",
-        ] {
-            assert!(has(text), "{text} not in {errors:#?}");
-        }
-        assert_eq!(errors.len(), 9);
-        assert_eq!(IngestConfig::default().validate(), Err(vec![ConfigError::NoSockets]));
-    }
-
-    #[test]
-    fn ports_that_overlap_are_named() {
-        let mut first = BindConfig::new("tcp://*:5557".parse().unwrap());
-        first.ranks = first.ranks.saturating_add(1);
-        let second = BindConfig::new("tcp://*:5558".parse().unwrap());
-        let config = IngestConfig { bind: vec![first, second], ..IngestConfig::default() };
-        let errors = config.validate().unwrap_err();
-        assert!(matches!(&errors[..], [ConfigError::SameAddress { second, .. }]
-            if second == "bind[1].address"));
-    }
-}
+mod tests;

@@ -21,7 +21,10 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(config: &BatchingConfig) -> Self {
-        Self { messages: config.messages.get(), bytes: config.bytes.get() }
+        Self {
+            messages: config.messages.get(),
+            bytes: config.bytes.get(),
+        }
     }
 
     fn halve(&mut self) {
@@ -37,12 +40,16 @@ impl Driver {
         let mut left = self.limits;
         let (mut batch, mut works) = (Batch::default(), Vec::new());
         while left.messages > 0 && left.bytes > 0 {
-            let Some(publisher) = self.dirty.pop_front() else { break };
+            let Some(publisher) = self.dirty.pop_front() else {
+                break;
+            };
             let taken = self.touch(&publisher, |state, _| {
                 state.queued = false;
                 take_work(state, left)
             });
-            let Some((command, work, bytes)) = taken.flatten() else { continue };
+            let Some((command, work, bytes)) = taken.flatten() else {
+                continue;
+            };
             left.messages = left.messages.saturating_sub(work.messages().max(1));
             left.bytes = left.bytes.saturating_sub(bytes.max(1));
             batch.commands.push(command);
@@ -53,9 +60,13 @@ impl Driver {
 
     /// Hands outcomes back.
     pub(super) fn finish_append(&mut self, answer: Result<Appended, AppendError>) {
-        let Some(flight) = self.flight.take() else { return };
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
         let metrics = self.parts.shared.metrics.clone();
-        metrics.append_seconds.observe(flight.since.elapsed().as_secs_f64());
+        metrics
+            .append_seconds
+            .observe(flight.since.elapsed().as_secs_f64());
         match answer {
             Ok(appended) => {
                 metrics.appends.add("done", 1);
@@ -124,11 +135,29 @@ fn take_work(state: &mut PublisherState, left: Limits) -> Option<(Command, Work,
         }
         Work::Ask => {
             let model = state.model_name();
-            let nothing = EventsCommand { publisher, model, spaces: vec![], messages: vec![] };
+            let nothing = EventsCommand {
+                publisher,
+                model,
+                spaces: vec![],
+                messages: vec![],
+            };
             (Command::Events(nothing), Work::Ask)
         }
-        Work::Gap { incarnation, next } => (Command::Gap { publisher, incarnation, next }, work),
-        Work::Reset { incarnation } => (Command::Reset { publisher, incarnation }, work),
+        Work::Gap { incarnation, next } => (
+            Command::Gap {
+                publisher,
+                incarnation,
+                next,
+            },
+            work,
+        ),
+        Work::Reset { incarnation } => (
+            Command::Reset {
+                publisher,
+                incarnation,
+            },
+            work,
+        ),
     };
     let bytes = work.bytes();
     Some((command, work, bytes))

@@ -49,10 +49,18 @@ impl PublisherState {
     ) -> Entry {
         let problem = match decoded {
             Ok(decoded) => {
-                shared.metrics.unknown_fields.inc_by(u64::from(decoded.unknown_fields));
+                shared
+                    .metrics
+                    .unknown_fields
+                    .inc_by(u64::from(decoded.unknown_fields));
                 let entry = self.translator.translate(stamp, &decoded, shared);
-                shared.metrics.decode_errors.add("event", decoded.errors.len() as u64);
-                let Some(problem) = decoded.errors.first() else { return entry };
+                shared
+                    .metrics
+                    .decode_errors
+                    .add("event", decoded.errors.len() as u64);
+                let Some(problem) = decoded.errors.first() else {
+                    return entry;
+                };
                 self.note_unreadable(problem, shared);
                 return entry;
             }
@@ -120,7 +128,8 @@ impl PublisherState {
                 let describe = || Description {
                     seen: "the store refused the publisher's messages".to_owned(),
                     expected: "fewer publishers and key spaces than the store's limits".to_owned(),
-                    advice: "raise the store's limits, or remove endpoints that are gone".to_owned(),
+                    advice: "raise the store's limits, or remove endpoints that are gone"
+                        .to_owned(),
                 };
                 self.add_finding(FindingKind::Refused, describe, shared);
             }
@@ -178,7 +187,11 @@ impl Driver {
             return true;
         }
         let gone = |state: &&PublisherState| state.connections.is_empty() && state.sequencer.idle();
-        let gone = self.publishers.values().find(gone).map(|state| Arc::clone(&state.publisher));
+        let gone = self
+            .publishers
+            .values()
+            .find(gone)
+            .map(|state| Arc::clone(&state.publisher));
         gone.is_some_and(|gone| self.publishers.remove(&gone).is_some())
     }
 
@@ -189,7 +202,8 @@ impl Driver {
         if let Some((known, state)) = self.publishers.get_key_value(&stream.publisher) {
             let known = Arc::clone(known);
             tracing::warn!(publisher = %known, from = state.model_name(), to = %model.name, "model changed");
-            let translator = Translator::new(Arc::clone(&known), model, config.bounds.digests.get());
+            let translator =
+                Translator::new(Arc::clone(&known), model, config.bounds.digests.get());
             if let Some(state) = self.publishers.get_mut(&known) {
                 state.translator = translator;
             }
@@ -201,7 +215,8 @@ impl Driver {
             attempts: config.replay.attempts.get(),
             held_messages: config.bounds.held_messages.get(),
         };
-        let translator = Translator::new(Arc::clone(&publisher), model, config.bounds.digests.get());
+        let translator =
+            Translator::new(Arc::clone(&publisher), model, config.bounds.digests.get());
         let state = PublisherState {
             publisher: Arc::clone(&publisher),
             sequencer: Sequencer::new(rules),
@@ -223,11 +238,17 @@ impl Driver {
 
     /// Notes that a connection delivers a publisher's messages.
     pub(super) fn attach(&mut self, connection: u64, publisher: &Arc<Publisher>) {
-        let known = self.publishers.get(publisher).is_some_and(|s| s.connections.contains(&connection));
+        let known = self
+            .publishers
+            .get(publisher)
+            .is_some_and(|s| s.connections.contains(&connection));
         if known {
             return;
         }
-        self.connections.entry(connection).or_default().push(Arc::clone(publisher));
+        self.connections
+            .entry(connection)
+            .or_default()
+            .push(Arc::clone(publisher));
         self.touch(publisher, |state, _| {
             state.connections.push(connection);
             state.sequencer.connected();
@@ -258,8 +279,12 @@ impl Driver {
         self.pending_bytes = (self.pending_bytes + after.0).saturating_sub(before.0);
         self.held_bytes = (self.held_bytes + after.1).saturating_sub(before.1);
         let metrics = &shared.metrics;
-        metrics.pending_bytes.set(i64::try_from(self.pending_bytes).unwrap_or(i64::MAX));
-        metrics.held_bytes.set(i64::try_from(self.held_bytes).unwrap_or(i64::MAX));
+        metrics
+            .pending_bytes
+            .set(i64::try_from(self.pending_bytes).unwrap_or(i64::MAX));
+        metrics
+            .held_bytes
+            .set(i64::try_from(self.held_bytes).unwrap_or(i64::MAX));
         match (recovering, state.sequencer.recovering()) {
             (false, true) => drop(metrics.replaying.inc()),
             (true, false) => drop(metrics.replaying.dec()),
@@ -275,7 +300,11 @@ impl Driver {
             if let Some(task) = state.replay_task.take() {
                 task.abort();
             }
-            let replay = self.parts.replayer.clone().run(Arc::clone(publisher), address, order);
+            let replay = self
+                .parts
+                .replayer
+                .clone()
+                .run(Arc::clone(publisher), address, order);
             state.replay_task = Some(self.parts.tasks.spawn(replay).abort_handle());
         }
         if state.sequencer.has_work() && !state.queued {

@@ -43,7 +43,9 @@ impl LiveOrder {
         let forward = self.highest.is_none_or(|highest| sequence > highest);
         // Beyond a gap and yet older: the state would take it for a late message
         // of a life that is over.
-        let jumped = self.highest.is_some_and(|highest| sequence > highest.saturating_add(1));
+        let jumped = self
+            .highest
+            .is_some_and(|highest| sequence > highest.saturating_add(1));
         let behind = jumped && timestamp < self.newest && alone && stream == self.stream;
         if behind {
             *self = Self::default();
@@ -55,7 +57,11 @@ impl LiveOrder {
             return LiveVerdict::Pass;
         }
         let other_stream = stream.is_some() && self.stream.is_some() && stream != self.stream;
-        let known = self.recent.iter().rev().find(|(other, _)| *other == sequence);
+        let known = self
+            .recent
+            .iter()
+            .rev()
+            .find(|(other, _)| *other == sequence);
         let repeated = known.is_some_and(|(_, other)| *other == timestamp);
         if repeated && !other_stream {
             return LiveVerdict::Duplicate;
@@ -64,7 +70,11 @@ impl LiveOrder {
         if older && !other_stream && known.is_none() && !alone {
             return LiveVerdict::Duplicate;
         }
-        let verdict = if older { LiveVerdict::ClockWentBack } else { LiveVerdict::NewLife };
+        let verdict = if older {
+            LiveVerdict::ClockWentBack
+        } else {
+            LiveVerdict::NewLife
+        };
         *self = Self::default();
         self.remember(sequence, timestamp, stream);
         verdict
@@ -93,7 +103,10 @@ mod tests {
     fn a_repeated_message_is_a_duplicate() {
         let mut order = LiveOrder::default();
         for sequence in 0..5 {
-            assert_eq!(judge(&mut order, sequence, 100 + sequence, true), LiveVerdict::Pass);
+            assert_eq!(
+                judge(&mut order, sequence, 100 + sequence, true),
+                LiveVerdict::Pass
+            );
         }
         assert_eq!(judge(&mut order, 2, 102, false), LiveVerdict::Duplicate);
         assert_eq!(judge(&mut order, 5, 105, false), LiveVerdict::Pass);
@@ -128,7 +141,11 @@ mod tests {
     fn a_jump_to_an_older_time_is_a_restart() {
         let mut order = LiveOrder::default();
         judge(&mut order, 0, 100, true);
-        assert_eq!(judge(&mut order, 1, 99, true), LiveVerdict::Pass, "a small step of the clock");
+        assert_eq!(
+            judge(&mut order, 1, 99, true),
+            LiveVerdict::Pass,
+            "a small step of the clock"
+        );
         assert_eq!(judge(&mut order, 3, 50, false), LiveVerdict::Pass);
         assert_eq!(judge(&mut order, 5, 50, true), LiveVerdict::ClockWentBack);
     }

@@ -71,7 +71,11 @@ impl Ready {
 }
 
 fn bytes(step: &Step) -> usize {
-    if let Step::Entry(entry) = step { entry.bytes() } else { 0 }
+    if let Step::Entry(entry) = step {
+        entry.bytes()
+    } else {
+        0
+    }
 }
 
 /// Live messages that wait for a replay to end.
@@ -104,7 +108,10 @@ impl Held {
 
     /// The highest sequence that is held.
     pub(super) fn newest(&self) -> Option<u64> {
-        self.entries.iter().map(|entry| entry.message.sequence).max()
+        self.entries
+            .iter()
+            .map(|entry| entry.message.sequence)
+            .max()
     }
 
     /// Whether the engine is known to have published `sequence` or later.

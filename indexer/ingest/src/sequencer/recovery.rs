@@ -28,14 +28,27 @@ impl Sequencer {
         let from = expected.saturating_sub(1);
         self.runs += 1;
         let number = self.runs;
-        self.phase = Phase::Replaying(Run { number, expected, from, failures: 0, before: None, last: None });
-        self.replay = Some(ReplayOrder { run: number, from, failures: 0 });
+        self.phase = Phase::Replaying(Run {
+            number,
+            expected,
+            from,
+            failures: 0,
+            before: None,
+            last: None,
+        });
+        self.replay = Some(ReplayOrder {
+            run: number,
+            from,
+            failures: 0,
+        });
     }
 
     /// The state left out `entries` (from the one it names on), because
     /// messages before them are missing.
     pub(super) fn fill_gap(&mut self, mut entries: Vec<Entry>, gap: SequenceGap) {
-        let first = entries.iter().position(|entry| entry.message.sequence == gap.found);
+        let first = entries
+            .iter()
+            .position(|entry| entry.message.sequence == gap.found);
         let left_out = entries.split_off(first.unwrap_or(0));
         let (hopeless, in_replay) = match &self.phase {
             // These messages are of the life that is being ended.
@@ -112,9 +125,11 @@ impl Sequencer {
     }
 
     /// A message of replay `run` came.
-    pub(crate) fn replayed(&mut self, run: u64, entry: Entry) {
+    pub(crate) fn replayed(&mut self, run: u64, mut entry: Entry) {
         let known = self.known();
-        let Phase::Replaying(current) = &mut self.phase else { return };
+        let Phase::Replaying(current) = &mut self.phase else {
+            return;
+        };
         if current.number != run {
             return;
         }
@@ -124,13 +139,16 @@ impl Sequencer {
             return self.reset();
         }
         current.last = Some((message.sequence, message.timestamp));
+        entry.replayed = true;
         self.ready.push_back(Step::Entry(entry));
     }
 
     /// Replay `run` is over.
     pub(crate) fn replay_ended(&mut self, run: u64, end: ReplayEnd) {
         let known = self.known();
-        let Phase::Replaying(current) = &mut self.phase else { return };
+        let Phase::Replaying(current) = &mut self.phase else {
+            return;
+        };
         if current.number != run {
             return;
         }
@@ -143,7 +161,11 @@ impl Sequencer {
             if progress || current.failures < self.rules.attempts {
                 let from = current.last.map_or(current.from, |(sequence, _)| sequence);
                 let failures = current.failures;
-                self.replay = Some(ReplayOrder { run, from, failures });
+                self.replay = Some(ReplayOrder {
+                    run,
+                    from,
+                    failures,
+                });
                 return;
             }
             self.notes.push(Note::ReplayGivenUp);

@@ -65,7 +65,10 @@ async fn serve_one(
     topic_prefix: &str,
     peer: SocketAddr,
 ) {
-    let opened = context.stop.run_until_cancelled(context.open(stream, topic_prefix)).await;
+    let opened = context
+        .stop
+        .run_until_cancelled(context.open(stream, topic_prefix))
+        .await;
     match opened {
         None => {}
         Some(Ok(connection)) => context.receive_all(connection, source, peer).await,

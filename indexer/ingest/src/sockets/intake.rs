@@ -14,7 +14,10 @@ use crate::translate::Stamp;
 #[derive(Debug)]
 pub(crate) enum Inbound {
     /// A connection to a publisher whose name is configured came up.
-    Opened { connection: u64, stream: Arc<Stream> },
+    Opened {
+        connection: u64,
+        stream: Arc<Stream>,
+    },
     /// A live message.
     Live(Box<Live>),
     /// A connection is gone.
@@ -59,7 +62,14 @@ pub(crate) struct Intake {
 pub(crate) fn intake(bounds: &Bounds, metrics: &Metrics) -> (Intake, mpsc::Receiver<Inbound>) {
     let (queue, receiver) = mpsc::channel(bounds.queue_messages.get());
     let bytes = Arc::new(Semaphore::new(kib(bounds.queue_bytes.get()) as usize));
-    (Intake { queue, bytes, metrics: metrics.clone() }, receiver)
+    (
+        Intake {
+            queue,
+            bytes,
+            metrics: metrics.clone(),
+        },
+        receiver,
+    )
 }
 
 /// Bytes in whole KiB, at least one.
@@ -76,13 +86,20 @@ impl Intake {
             Ok(permit) => permit,
             Err(_) => {
                 self.metrics.queue_waits.inc();
-                Arc::clone(&self.bytes).acquire_many_owned(units).await.ok()?
+                Arc::clone(&self.bytes)
+                    .acquire_many_owned(units)
+                    .await
+                    .ok()?
             }
         };
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.metrics.queue_messages.inc();
         self.metrics.queue_bytes.inc_by(size);
-        Some(Permit { _bytes: bytes, size, metrics: self.metrics.clone() })
+        Some(Permit {
+            _bytes: bytes,
+            size,
+            metrics: self.metrics.clone(),
+        })
     }
 
     /// Queues something; `false` if nobody listens any more.
@@ -107,8 +124,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_makes_the_sender_wait_and_says_so() {
         let metrics = Metrics::register(&mut Registry::default());
-        let mut bounds = Bounds::default();
-        bounds.queue_bytes = std::num::NonZeroUsize::new(4096).unwrap();
+        let queue_bytes = std::num::NonZeroUsize::new(4096).unwrap();
+        let bounds = Bounds {
+            queue_bytes,
+            ..Bounds::default()
+        };
         let (intake, _receiver) = intake(&bounds, &metrics);
         let first = intake.admit(4096).await.unwrap();
         assert_eq!(metrics.queue_bytes.get(), 4096);

@@ -40,7 +40,10 @@ pub(crate) struct SocketContext {
 
 impl SocketContext {
     fn limits(&self) -> Limits {
-        Limits { message_bytes: self.message_bytes, frames: FRAMES }
+        Limits {
+            message_bytes: self.message_bytes,
+            frames: FRAMES,
+        }
     }
 
     /// Shakes hands and subscribes.
@@ -49,7 +52,9 @@ impl SocketContext {
         stream: TcpStream,
         topic_prefix: &str,
     ) -> Result<Connection, ZmtpError> {
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 3);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
         let opened =
             Connection::open(stream, SocketType::Sub, self.limits(), HANDSHAKE_TIMEOUT).await;
@@ -69,16 +74,32 @@ impl SocketContext {
         self.metrics.connections.inc();
         if let Some(stream) = source.known() {
             let stream = Arc::new(stream);
-            self.intake.send(Inbound::Opened { connection: number, stream }).await;
+            self.intake
+                .send(Inbound::Opened {
+                    connection: number,
+                    stream,
+                })
+                .await;
         }
-        let mut receiver = Receiver { context: self, source, peer, number, cache: StreamCache::default() };
-        let error = self.stop.run_until_cancelled(receiver.run(&mut connection)).await;
+        let mut receiver = Receiver {
+            context: self,
+            source,
+            peer,
+            number,
+            cache: StreamCache::default(),
+        };
+        let error = self
+            .stop
+            .run_until_cancelled(receiver.run(&mut connection))
+            .await;
         if let Some(error) = error {
             self.metrics.connection_errors.add(error.label(), 1);
             tracing::info!(%peer, error = &error as &dyn std::error::Error, "connection ended");
         }
         self.metrics.connections.dec();
-        self.intake.send(Inbound::Closed { connection: number }).await;
+        self.intake
+            .send(Inbound::Closed { connection: number })
+            .await;
     }
 
     pub(super) fn refuse(&self, error: &ZmtpError, peer: SocketAddr) {
@@ -122,10 +143,18 @@ impl Receiver<'_> {
                 return true;
             }
         };
-        let Some(permit) = self.context.intake.admit(size).await else { return false };
+        let Some(permit) = self.context.intake.admit(size).await else {
+            return false;
+        };
         let decoded = decode_batch(&frame.payload, &self.context.events);
-        let rank = decoded.as_ref().ok().map(|decoded| decoded.batch.data_parallel_rank);
-        let stream = match self.cache.resolve(self.source, frame.topic, rank, self.peer.ip()) {
+        let rank = decoded
+            .as_ref()
+            .ok()
+            .map(|decoded| decoded.batch.data_parallel_rank);
+        let stream = match self
+            .cache
+            .resolve(self.source, frame.topic, rank, self.peer.ip())
+        {
             Ok(stream) => stream,
             Err(error) => {
                 self.reject_source(frame.topic, &error);
@@ -133,8 +162,17 @@ impl Receiver<'_> {
             }
         };
         let stamp = stamp(&frame, decoded.as_ref().ok());
-        let live = Live { connection: self.number, stream, stamp, decoded, permit };
-        self.context.intake.send(Inbound::Live(Box::new(live))).await
+        let live = Live {
+            connection: self.number,
+            stream,
+            stamp,
+            decoded,
+            permit,
+        };
+        self.context
+            .intake
+            .send(Inbound::Live(Box::new(live)))
+            .await
     }
 
     fn reject(&self, label: &'static str, error: &dyn std::error::Error) {
@@ -146,8 +184,15 @@ impl Receiver<'_> {
             advice: "point only the engines' KV event publishers at this socket".to_owned(),
         };
         let subject = self.peer.ip().to_string();
-        if self.context.findings.add(FindingKind::UnknownSource, &subject, describe) {
-            self.context.metrics.findings.add(FindingKind::UnknownSource.as_str(), 1);
+        if self
+            .context
+            .findings
+            .add(FindingKind::UnknownSource, &subject, describe)
+        {
+            self.context
+                .metrics
+                .findings
+                .add(FindingKind::UnknownSource.as_str(), 1);
         }
     }
 
@@ -155,19 +200,33 @@ impl Receiver<'_> {
         self.context.metrics.decode_errors.add(error.label(), 1);
         self.context.metrics.messages.add("rejected", 1);
         let describe = || Description {
-            seen: format!("topic {:?}: {error}", topic.chars().take(64).collect::<String>()),
+            seen: format!(
+                "topic {:?}: {error}",
+                topic.chars().take(64).collect::<String>()
+            ),
             expected: "topic kv@<ip[:port]>@<model>, or an identity for the socket".to_owned(),
             advice: "set the engine's KVEventsConfig.topic, or configure the socket's identity"
                 .to_owned(),
         };
         let subject = self.peer.ip().to_string();
-        if self.context.findings.add(FindingKind::UnknownSource, &subject, describe) {
-            self.context.metrics.findings.add(FindingKind::UnknownSource.as_str(), 1);
+        if self
+            .context
+            .findings
+            .add(FindingKind::UnknownSource, &subject, describe)
+        {
+            self.context
+                .metrics
+                .findings
+                .add(FindingKind::UnknownSource.as_str(), 1);
         }
     }
 }
 
 fn stamp(frame: &LiveFrame<'_>, decoded: Option<&Decoded>) -> Stamp {
     let timestamp = decode::timestamp(&frame.payload, decoded);
-    Stamp { sequence: frame.sequence, timestamp, stream: frame.stream }
+    Stamp {
+        sequence: frame.sequence,
+        timestamp,
+        stream: frame.stream,
+    }
 }

@@ -20,10 +20,15 @@ impl Translator {
         space: &Arc<KeySpace>,
         shared: &mut Shared,
     ) -> Vec<StoredBlock> {
-        let verdicts = self.check.as_mut().map_or_else(Vec::new, |check| check.check(event, lora));
+        let verdicts = self
+            .check
+            .as_mut()
+            .map_or_else(Vec::new, |check| check.check(event, lora));
         let hidden = space.extras == Extras::Hidden;
         let name = event.lora_name.as_deref();
-        let Some(chunks) = event.chunks() else { return Vec::new() };
+        let Some(chunks) = event.chunks() else {
+            return Vec::new();
+        };
         let mut blocks = Vec::with_capacity(chunks.len());
         for (index, (hash, tokens, extras)) in chunks.enumerate() {
             let verdict = verdicts.get(index).copied();
@@ -69,7 +74,10 @@ impl Translator {
             let uses = plain.then(|| shared.probe.explain(tokens, seen)).flatten();
             let configured = rules.map_or_else(String::new, |rules| {
                 let seed = rules.seed.as_deref().unwrap_or("unset");
-                format!("{} with seed {seed}, vLLM {}", rules.algorithm, rules.version)
+                format!(
+                    "{} with seed {seed}, vLLM {}",
+                    rules.algorithm, rules.version
+                )
             });
             Description {
                 seen: format!("block hash {:#018x} of {} tokens", seen.0, tokens.len()),
@@ -96,8 +104,16 @@ impl Translator {
         shared: &mut Shared,
     ) {
         let scope = space.scope().0;
-        let other = shared.first_blocks.note(scope, local, hash, &self.publisher);
-        let Some(OtherHash { publisher, hash: other }) = other else { return };
+        let other = shared
+            .first_blocks
+            .note(scope, local, hash, &self.publisher);
+        let Some(OtherHash {
+            publisher,
+            hash: other,
+        }) = other
+        else {
+            return;
+        };
         shared.metrics.hash_checks.add("differs", 1);
         let describe = || {
             let uses = |hash| {

@@ -78,8 +78,14 @@ mod tests {
     #[test]
     fn the_kind_decides_where_it_is_known() {
         let mut groups = Groups::default();
-        assert_eq!(groups.stored(0, Some(&SpecKind::FullAttention), true), Use::Take);
-        assert_eq!(groups.stored(1, Some(&SpecKind::SlidingWindow), true), Use::Drop);
+        assert_eq!(
+            groups.stored(0, Some(&SpecKind::FullAttention), true),
+            Use::Take
+        );
+        assert_eq!(
+            groups.stored(1, Some(&SpecKind::SlidingWindow), true),
+            Use::Drop
+        );
         assert_eq!(groups.removed(1, None), Use::Drop);
         assert_eq!(groups.removed(0, None), Use::Take);
         assert_eq!(groups.stored(0, None, false), Use::Take);

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::frame::encode_message;
+use super::frame::{encode_command, encode_message};
 use super::handshake::{
     GREETING_BYTES, SocketType, check_greeting, check_greeting_start, check_ready, opening,
 };
@@ -32,11 +32,16 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Self, ZmtpError> {
         stream.set_nodelay(true)?;
-        let mut connection =
-            Self { stream, decoder: Decoder::new(limits), buffer: BytesMut::new() };
+        let mut connection = Self {
+            stream,
+            decoder: Decoder::new(limits),
+            buffer: BytesMut::new(),
+        };
         match tokio::time::timeout(timeout, connection.shake_hands(kind)).await {
             Ok(result) => result.map(|()| connection),
-            Err(_) => Err(ZmtpError::HandshakeTimeout { seconds: timeout.as_secs() }),
+            Err(_) => Err(ZmtpError::HandshakeTimeout {
+                seconds: timeout.as_secs(),
+            }),
         }
     }
 
@@ -73,16 +78,33 @@ impl Connection {
         Ok(self.stream.write_all(&out).await?)
     }
 
-    /// The next message. Commands after the handshake (a peer's heartbeat, say)
-    /// ask nothing of a 3.0 peer and are passed over.
+    /// The next message. A peer's heartbeat is answered (libzmq hangs up
+    /// otherwise); other commands are passed over.
     ///
-    /// Cancel safe: bytes that were read stay in the buffer.
+    /// To be dropped together with the connection only: a heartbeat's answer may
+    /// be half written.
     pub(crate) async fn receive(&mut self) -> Result<Vec<Bytes>, ZmtpError> {
         loop {
-            if let Item::Message(frames) = self.next_item().await? {
-                return Ok(frames);
+            match self.next_item().await? {
+                Item::Message(frames) => return Ok(frames),
+                Item::Command(body) => self.answer_heartbeat(&body).await?,
             }
         }
+    }
+
+    async fn answer_heartbeat(&mut self, body: &[u8]) -> Result<(), ZmtpError> {
+        // `04 PING | time to live (2) | context (at most 16)`
+        let Some(context) = body
+            .strip_prefix(b"\x04PING")
+            .and_then(|rest| rest.get(2..))
+        else {
+            return Ok(());
+        };
+        let mut pong = b"\x04PONG".to_vec();
+        pong.extend_from_slice(&context[..context.len().min(16)]);
+        let mut out = BytesMut::new();
+        encode_command(&pong, &mut out);
+        Ok(self.stream.write_all(&out).await?)
     }
 
     async fn next_item(&mut self) -> Result<Item, ZmtpError> {

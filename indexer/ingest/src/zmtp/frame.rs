@@ -43,7 +43,11 @@ struct Header {
 
 impl Decoder {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, frames: Vec::new(), held: 0 }
+        Self {
+            limits,
+            frames: Vec::new(),
+            held: 0,
+        }
     }
 
     /// Whether the stream stands between two messages.
@@ -79,13 +83,22 @@ impl Decoder {
         if header.flags & !(MORE | LONG | COMMAND) != 0
             || header.flags & (COMMAND | MORE) == (COMMAND | MORE)
         {
-            return Err(ZmtpError::Flags { flags: header.flags });
+            return Err(ZmtpError::Flags {
+                flags: header.flags,
+            });
         }
         if self.frames.len() >= self.limits.frames {
-            return Err(ZmtpError::TooManyFrames { limit: self.limits.frames });
+            return Err(ZmtpError::TooManyFrames {
+                limit: self.limits.frames,
+            });
         }
-        let too_large = ZmtpError::TooLarge { bytes: header.length, limit };
-        let Ok(length) = usize::try_from(header.length) else { return Err(too_large) };
+        let too_large = ZmtpError::TooLarge {
+            bytes: header.length,
+            limit,
+        };
+        let Ok(length) = usize::try_from(header.length) else {
+            return Err(too_large);
+        };
         if length > limit.saturating_sub(self.held) {
             return Err(too_large);
         }
@@ -97,10 +110,18 @@ fn read_header(buffer: &BytesMut) -> Option<Header> {
     let flags = *buffer.first()?;
     if flags & LONG == 0 {
         let length = u64::from(*buffer.get(1)?);
-        return Some(Header { flags, length, size: 2 });
+        return Some(Header {
+            flags,
+            length,
+            size: 2,
+        });
     }
     let length = <[u8; 8]>::try_from(buffer.get(1..9)?).ok()?;
-    Some(Header { flags, length: u64::from_be_bytes(length), size: 9 })
+    Some(Header {
+        flags,
+        length: u64::from_be_bytes(length),
+        size: 9,
+    })
 }
 
 /// Appends a message to `out` in wire form.
@@ -133,7 +154,10 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { message_bytes: 1000, frames: 4 };
+    const LIMITS: Limits = Limits {
+        message_bytes: 1000,
+        frames: 4,
+    };
 
     fn decode(bytes: &[u8], step: usize) -> Result<Vec<Item>, ZmtpError> {
         let (mut decoder, mut buffer, mut items) = (Decoder::new(LIMITS), BytesMut::new(), vec![]);
@@ -169,13 +193,19 @@ mod tests {
     #[test]
     fn endless_frames_are_refused() {
         let bytes = [MORE, 0].repeat(6);
-        assert!(matches!(decode(&bytes, 2), Err(ZmtpError::TooManyFrames { limit: 4 })));
+        assert!(matches!(
+            decode(&bytes, 2),
+            Err(ZmtpError::TooManyFrames { limit: 4 })
+        ));
     }
 
     #[test]
     fn impossible_flags_are_refused() {
         for flags in [0b1000_u8, 0xff, COMMAND | MORE] {
-            assert!(matches!(decode(&[flags; 9], 9), Err(ZmtpError::Flags { .. })));
+            assert!(matches!(
+                decode(&[flags; 9], 9),
+                Err(ZmtpError::Flags { .. })
+            ));
         }
     }
 

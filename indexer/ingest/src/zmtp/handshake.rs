@@ -54,7 +54,11 @@ pub(crate) fn opening(kind: SocketType) -> BytesMut {
 /// Refuses as soon as the bytes so far cannot become a greeting.
 pub(crate) fn check_greeting_start(bytes: &[u8]) -> Result<(), ZmtpError> {
     let signature = |index: usize, expected: u8| bytes.get(index).is_none_or(|b| *b == expected);
-    if signature(0, 0xff) && signature(9, 0x7f) { Ok(()) } else { Err(ZmtpError::Greeting) }
+    if signature(0, 0xff) && signature(9, 0x7f) {
+        Ok(())
+    } else {
+        Err(ZmtpError::Greeting)
+    }
 }
 
 /// Checks a whole greeting.
@@ -93,7 +97,9 @@ pub(crate) fn check_ready(kind: SocketType, body: &[u8]) -> Result<(), ZmtpError
 /// Splits off a field with a big-endian length of `width` bytes before it.
 fn take(bytes: &[u8], width: usize) -> Result<(&[u8], &[u8]), ZmtpError> {
     let (length, rest) = bytes.split_at_checked(width).ok_or(ZmtpError::Command)?;
-    let length = length.iter().fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
+    let length = length
+        .iter()
+        .fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
     rest.split_at_checked(length).ok_or(ZmtpError::Command)
 }
 
@@ -102,7 +108,8 @@ mod tests {
     use super::*;
 
     fn ready(kind: &str) -> Vec<u8> {
-        let mut body = b"\x05READY\x08Identity\x00\x00\x00\x01x\x0bsocket-type\x00\x00\x00".to_vec();
+        let mut body =
+            b"\x05READY\x08Identity\x00\x00\x00\x01x\x0bsocket-type\x00\x00\x00".to_vec();
         body.push(kind.len() as u8);
         body.extend_from_slice(kind.as_bytes());
         body
@@ -113,7 +120,10 @@ mod tests {
         let opening = opening(SocketType::Sub);
         let greeting: [u8; 64] = opening[..64].try_into().unwrap();
         assert!(check_greeting(&greeting).is_ok());
-        assert_eq!(&opening[64..], b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB");
+        assert_eq!(
+            &opening[64..],
+            b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
+        );
     }
 
     #[test]
@@ -132,13 +142,19 @@ mod tests {
     fn every_cut_of_a_ready_is_an_error_not_a_panic() {
         let whole = ready("PUB");
         for cut in 0..whole.len() {
-            assert!(check_ready(SocketType::Sub, &whole[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                check_ready(SocketType::Sub, &whole[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
     }
 
     #[test]
     fn http_is_recognised_as_no_greeting_at_its_first_byte() {
-        assert!(matches!(check_greeting_start(b"G"), Err(ZmtpError::Greeting)));
+        assert!(matches!(
+            check_greeting_start(b"G"),
+            Err(ZmtpError::Greeting)
+        ));
         assert!(check_greeting_start(&[0xff]).is_ok());
     }
 }

@@ -17,8 +17,15 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) async fn start() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "which Python has pyzmq is up to the machine"
+        )]
         let python = std::env::var("KVATLAS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let check = Command::new(&python).args(["-c", "import zmq, msgpack"]).output().await;
+        let check = Command::new(&python)
+            .args(["-c", "import zmq, msgpack"])
+            .output()
+            .await;
         assert!(
             check.is_ok_and(|output| output.status.success()),
             "{python} cannot import zmq and msgpack: install pyzmq and msgpack there, or name a \
@@ -34,13 +41,25 @@ impl Peers {
             .expect("python starts");
         let stdin = child.stdin.take().expect("piped");
         let stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self { child, stdin, stdout }
+        Self {
+            child,
+            stdin,
+            stdout,
+        }
     }
 
     pub(crate) async fn call(&mut self, command: &Value) -> Value {
         let line = format!("{command}\n");
-        self.stdin.write_all(line.as_bytes()).await.expect("peers read");
-        let answer = self.stdout.next_line().await.expect("peers answer").expect("peers live");
+        self.stdin
+            .write_all(line.as_bytes())
+            .await
+            .expect("peers read");
+        let answer = self
+            .stdout
+            .next_line()
+            .await
+            .expect("peers answer")
+            .expect("peers live");
         let answer: Value = serde_json::from_str(&answer).expect("peers answer in JSON");
         assert_eq!(answer.get("error"), None, "{command}");
         answer
@@ -88,22 +107,39 @@ impl Engine {
             self.held.insert(first + index as u64, key);
         }
         let event = json!([
-            "BlockStored", [first, first + 1], null, tokens, 4, null, "GPU", null, [null, null]
+            "BlockStored",
+            [first, first + 1],
+            null,
+            tokens,
+            4,
+            null,
+            "GPU",
+            null,
+            [null, null]
         ]);
         self.publish(peers, vec![event], send).await;
     }
 
     /// Evicts the second block of the oldest run, or the first if only it is left.
     pub(crate) async fn evict(&mut self, peers: &mut Peers, send: bool) {
-        let Some(oldest) = self.held.keys().next().copied() else { return };
-        let hash = if self.held.contains_key(&(oldest + 1)) { oldest + 1 } else { oldest };
+        let Some(oldest) = self.held.keys().next().copied() else {
+            return;
+        };
+        let hash = if self.held.contains_key(&(oldest + 1)) {
+            oldest + 1
+        } else {
+            oldest
+        };
         self.held.remove(&hash);
-        self.publish(peers, vec![json!(["BlockRemoved", [hash], "GPU"])], send).await;
+        self.publish(peers, vec![json!(["BlockRemoved", [hash], "GPU"])], send)
+            .await;
     }
 
     async fn publish(&mut self, peers: &mut Peers, events: Vec<Value>, send: bool) {
         self.published += 1;
-        let timestamp = self.clock.map(|clock| clock + self.published as f64 / 1000.0);
+        let timestamp = self
+            .clock
+            .map(|clock| clock + self.published as f64 / 1000.0);
         let command = json!({
             "op": "publish", "name": self.name, "events": events, "send": send,
             "timestamp": timestamp,

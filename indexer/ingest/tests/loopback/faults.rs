@@ -1,6 +1,6 @@
 //! What strangers and broken publishers may send, and what must not happen.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use proto_model::Trust;
@@ -25,7 +25,9 @@ async fn open(peers: &mut Peers, engine: &Engine, rig: &Rig) {
         "op": "open", "name": engine.name, "topic": engine.topic(), "connect": rig.address(),
     });
     peers.call(&open).await;
-    peers.call(&json!({ "op": "await_subscriber", "name": engine.name })).await;
+    peers
+        .call(&json!({ "op": "await_subscriber", "name": engine.name }))
+        .await;
 }
 
 #[tokio::test]
@@ -76,6 +78,28 @@ async fn strangers_end_only_their_own_connections() {
 }
 
 #[tokio::test]
+async fn heartbeats_are_answered() {
+    let rig = Rig::start(bound()).await;
+    let mut stream = TcpStream::connect(rig.ingestor.bound_addresses()[0]).expect("listening");
+    stream
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .expect("set");
+    let ping = [handshake(), b"\x04\x0a\x04PING\x00\x64abc".to_vec()].concat();
+    let seen = tokio::task::spawn_blocking(move || {
+        stream.write_all(&ping).expect("written");
+        let mut seen = Vec::new();
+        let mut piece = [0; 256];
+        while !seen.windows(8).any(|window| window == b"\x04PONGabc") {
+            let length = stream.read(&mut piece).expect("an answer in time");
+            assert!(length > 0, "hung up");
+            seen.extend_from_slice(&piece[..length]);
+        }
+        seen
+    });
+    assert!(seen.await.is_ok());
+}
+
+#[tokio::test]
 async fn frames_that_name_no_message_are_refused_and_counted() {
     let rig = Rig::start(bound()).await;
     let mut peers = Peers::start().await;
@@ -87,30 +111,57 @@ async fn frames_that_name_no_message_are_refused_and_counted() {
     let cases = [
         ("frame", vec![topic.clone()]),
         ("frame", vec![topic.clone(), sequence.clone()]),
-        ("frame", vec![topic.clone(), sequence.clone(), "90".into(), "90".into()]),
+        (
+            "frame",
+            vec![topic.clone(), sequence.clone(), "90".into(), "90".into()],
+        ),
         ("frame", vec![topic.clone(), "0102".into(), "90".into()]),
         ("frame", vec![topic.clone(), hex(&[0xff; 8]), "90".into()]),
-        ("frame", vec![hex(&[0xff, 0xfe]), sequence.clone(), "90".into()]),
-        ("unnamed", vec![String::new(), sequence.clone(), "90".into()]),
-        ("topic", vec![hex(b"other@x@m"), sequence.clone(), "90".into()]),
-        ("topic", vec![hex(b"kv@a b@m"), sequence.clone(), "90".into()]),
+        (
+            "frame",
+            vec![hex(&[0xff, 0xfe]), sequence.clone(), "90".into()],
+        ),
+        (
+            "unnamed",
+            vec![String::new(), sequence.clone(), "90".into()],
+        ),
+        (
+            "topic",
+            vec![hex(b"other@x@m"), sequence.clone(), "90".into()],
+        ),
+        (
+            "topic",
+            vec![hex(b"kv@a b@m"), sequence.clone(), "90".into()],
+        ),
         ("topic", vec![hex(b"kv@address"), sequence, "90".into()]),
     ];
     for (label, frames) in cases {
         let name = format!("kvatlas_ingest_decode_errors_total{{kind=\"{label}\"}}");
         let before = rig.metric(&name);
-        peers.call(&json!({ "op": "raw", "name": engine.name, "frames": frames })).await;
+        peers
+            .call(&json!({ "op": "raw", "name": engine.name, "frames": frames }))
+            .await;
         let counted = || async { rig.metric(&name) == before + 1 };
         eventually(counted, || format!("{label} for {frames:?}")).await;
     }
     engine.store(&mut peers, true).await;
     rig.expect(&engine, Trust::Exact).await;
-    assert_eq!(rig.ingestor.publishers().await.len(), 1, "no publisher out of thin air");
+    assert_eq!(
+        rig.ingestor.publishers().await.len(),
+        1,
+        "no publisher out of thin air"
+    );
 }
 
 #[tokio::test]
 async fn payloads_that_cannot_be_read_make_the_publisher_suspect() {
-    for payload in ["", "c1", "01", "93cb41da000000000000", "92cb41da00000000000091a3666f6f"] {
+    for payload in [
+        "",
+        "c1",
+        "01",
+        "93cb41da000000000000",
+        "92cb41da00000000000091a3666f6f",
+    ] {
         let rig = Rig::start(bound()).await;
         let mut peers = Peers::start().await;
         let mut engine = Engine::new("payload", 1);
@@ -122,7 +173,12 @@ async fn payloads_that_cannot_be_read_make_the_publisher_suspect() {
         engine.store(&mut peers, true).await;
         rig.expect(&engine, Trust::Suspect).await;
         let found = rig.ingestor.findings().list();
-        assert!(found.iter().any(|finding| finding.kind.as_str() == "unreadable"), "{payload}");
+        assert!(
+            found
+                .iter()
+                .any(|finding| finding.kind.as_str() == "unreadable"),
+            "{payload}"
+        );
     }
 }
 

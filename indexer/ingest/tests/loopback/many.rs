@@ -12,6 +12,10 @@ use crate::support::{Rig, bound, eventually};
 
 /// 200, or as many as `KVATLAS_INGEST_PUBLISHERS` says (1,000 is the goal).
 fn publishers() -> usize {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a larger run is for who asks for it"
+    )]
     let asked = std::env::var("KVATLAS_INGEST_PUBLISHERS").ok();
     asked.and_then(|count| count.parse().ok()).unwrap_or(200)
 }
@@ -30,7 +34,9 @@ async fn many_publishers_share_a_socket() {
         engines.push(engine);
     }
     for engine in &engines {
-        peers.call(&json!({ "op": "await_subscriber", "name": engine.name })).await;
+        peers
+            .call(&json!({ "op": "await_subscriber", "name": engine.name }))
+            .await;
     }
     for round in 0..5 {
         for engine in &mut engines {
@@ -48,7 +54,11 @@ async fn many_publishers_share_a_socket() {
     }
     let views = rig.ingestor.publishers().await;
     assert_eq!(views.len(), engines.len());
-    assert!(views.iter().all(|view| view.lag() == 0 && view.connections == 1));
+    assert!(
+        views
+            .iter()
+            .all(|view| view.lag() == 0 && view.connections == 1)
+    );
 }
 
 #[tokio::test]
@@ -59,16 +69,17 @@ async fn the_zeromq_crate_is_understood_both_ways() {
     let heard = || async { rig.metric("kvatlas_ingest_connections") == 1 };
     eventually(heard, || "a connection".to_owned()).await;
     let engine = Engine::new("rust", 1);
-    let mut sequence = 0_u64;
     // A PUB drops what it sends before the subscription has reached it.
-    for _ in 0..3000 {
+    for sequence in 0..3000_u64 {
         let frames = vec![
             Bytes::from(engine.topic()),
             Bytes::copy_from_slice(&sequence.to_be_bytes()),
             Bytes::from_static(b"\x93\xcb\x41\xda\x00\x00\x00\x00\x00\x00\x90\x00"),
         ];
-        publisher.send(ZmqMessage::try_from(frames).expect("frames")).await.expect("sends");
-        sequence += 1;
+        publisher
+            .send(ZmqMessage::try_from(frames).expect("frames"))
+            .await
+            .expect("sends");
         tokio::time::sleep(Duration::from_millis(10)).await;
         if rig.cursor(&engine).is_some_and(|cursor| cursor.next > 3) {
             return;

@@ -22,7 +22,9 @@ async fn open(peers: &mut Peers, engine: &Engine, form: Option<&str>) -> (String
 }
 
 async fn await_subscriber(peers: &mut Peers, engine: &Engine) {
-    peers.call(&json!({ "op": "await_subscriber", "name": engine.name })).await;
+    peers
+        .call(&json!({ "op": "await_subscriber", "name": engine.name }))
+        .await;
 }
 
 #[tokio::test]
@@ -91,7 +93,10 @@ async fn dropped_messages_without_replay_make_the_publisher_suspect() {
     engine.store(&mut peers, true).await;
     rig.expect_cursor(&engine, Trust::Suspect).await;
     let lost = rig.ingestor.findings().list();
-    assert!(lost.iter().any(|finding| finding.kind.as_str() == "lost"), "{lost:?}");
+    assert!(
+        lost.iter().any(|finding| finding.kind.as_str() == "lost"),
+        "{lost:?}"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +121,10 @@ async fn a_killed_engine_that_comes_back_empty_is_not_mistaken_for_the_old_one()
     await_subscriber(&mut peers, &engine).await;
     engine.store(&mut peers, true).await;
     rig.expect(&engine, Trust::Exact).await;
-    assert_eq!(rig.metric("kvatlas_ingest_restarts_total{kind=\"state\"}"), 1);
+    assert_eq!(
+        rig.metric("kvatlas_ingest_restarts_total{kind=\"state\"}"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -168,7 +176,10 @@ async fn a_restart_with_the_clock_behind_is_found_on_the_live_stream() {
     engine.store(&mut peers, true).await;
     engine.store(&mut peers, true).await;
     rig.expect(&engine, Trust::Exact).await;
-    assert_eq!(rig.metric("kvatlas_ingest_restarts_total{kind=\"ingestor\"}"), 1);
+    assert_eq!(
+        rig.metric("kvatlas_ingest_restarts_total{kind=\"ingestor\"}"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -180,7 +191,12 @@ async fn a_reconnect_fetches_what_was_published_meanwhile() {
     engine.store(&mut peers, true).await;
     first.expect(&engine, Trust::Exact).await;
     let store = std::sync::Arc::clone(&first.store);
-    assert!(first.ingestor.shutdown(std::time::Duration::from_secs(10)).await);
+    assert!(
+        first
+            .ingestor
+            .shutdown(std::time::Duration::from_secs(10))
+            .await
+    );
     for _ in 0..10 {
         engine.store(&mut peers, true).await;
     }
@@ -225,7 +241,9 @@ async fn a_repeated_live_message_counts_once() {
     peers.call(&open).await;
     await_subscriber(&mut peers, &engine).await;
     engine.store(&mut peers, true).await;
-    peers.call(&json!({ "op": "resend", "name": engine.name })).await;
+    peers
+        .call(&json!({ "op": "resend", "name": engine.name }))
+        .await;
     engine.evict(&mut peers, true).await;
     rig.expect(&engine, Trust::Exact).await;
 }

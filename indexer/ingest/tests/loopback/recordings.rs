@@ -11,21 +11,30 @@ use crate::engine::{Engine, Peers};
 use crate::support::{Rig, bound, eventually};
 
 fn traces() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vllm/traces"))
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../testdata/vllm/traces"
+    ))
 }
 
 /// Plays a recording through a publisher, with these hash rules configured.
 async fn play(tag: &str, rules: Option<HashRules>) -> (Rig, Engine) {
     let mut model = ModelConfig::new("m");
     model.hash = rules;
-    let rig = Rig::start(indexer_ingest::IngestConfig { models: vec![model], ..bound() }).await;
+    let rig = Rig::start(indexer_ingest::IngestConfig {
+        models: vec![model],
+        ..bound()
+    })
+    .await;
     let mut peers = Peers::start().await;
     let mut engine = Engine::new("recorded", 1);
     let open = json!({
         "op": "open", "name": engine.name, "topic": engine.topic(), "connect": rig.address(),
     });
     peers.call(&open).await;
-    peers.call(&json!({ "op": "await_subscriber", "name": engine.name })).await;
+    peers
+        .call(&json!({ "op": "await_subscriber", "name": engine.name }))
+        .await;
     let text = std::fs::read_to_string(traces().join(format!("{tag}.events.jsonl"))).expect(tag);
     for line in text.lines() {
         let message: Value = serde_json::from_str(line).expect("JSON");
@@ -40,11 +49,17 @@ async fn play(tag: &str, rules: Option<HashRules>) -> (Rig, Engine) {
 
 fn rules(algorithm: HashAlgorithm, seed: &str, version: (u16, u16, u16)) -> Option<HashRules> {
     let version = EngineVersion::new(version.0, version.1, version.2);
-    Some(HashRules::new(algorithm, Some(seed.to_owned()), Some(version)))
+    Some(HashRules::new(
+        algorithm,
+        Some(seed.to_owned()),
+        Some(version),
+    ))
 }
 
 fn checks(rig: &Rig, kind: &str) -> u64 {
-    rig.metric(&format!("kvatlas_ingest_hash_checks_total{{kind=\"{kind}\"}}"))
+    rig.metric(&format!(
+        "kvatlas_ingest_hash_checks_total{{kind=\"{kind}\"}}"
+    ))
 }
 
 #[tokio::test]
@@ -53,11 +68,24 @@ async fn recorded_hashes_match_their_settings() {
         ("v0.32.0-sha256_cbor", HashAlgorithm::Sha256Cbor, (0, 32, 0)),
         ("v0.32.0-xxhash_cbor", HashAlgorithm::XxhashCbor, (0, 32, 0)),
         ("v0.23.0-sha256_cbor", HashAlgorithm::Sha256Cbor, (0, 23, 0)),
-        ("v0.10.1.1-sha256_cbor_64bit", HashAlgorithm::Sha256Cbor64, (0, 10, 1)),
+        (
+            "v0.10.1.1-sha256_cbor_64bit",
+            HashAlgorithm::Sha256Cbor64,
+            (0, 10, 1),
+        ),
     ] {
         let (rig, _) = play(tag, rules(algorithm, "42", version)).await;
-        assert!(checks(&rig, "match") > 50, "{tag}: {}", checks(&rig, "match"));
-        assert_eq!(checks(&rig, "mismatch"), 0, "{tag}: {:?}", rig.ingestor.findings().list());
+        assert!(
+            checks(&rig, "match") > 50,
+            "{tag}: {}",
+            checks(&rig, "match")
+        );
+        assert_eq!(
+            checks(&rig, "mismatch"),
+            0,
+            "{tag}: {:?}",
+            rig.ingestor.findings().list()
+        );
         assert_eq!(rig.ingestor.findings().list(), [], "{tag}");
     }
 }
@@ -68,10 +96,17 @@ async fn a_wrong_seed_is_said_aloud_with_the_right_one() {
     let (rig, engine) = play("v0.32.0-sha256_cbor", wrong).await;
     assert_eq!(checks(&rig, "match"), 0);
     let found = rig.ingestor.findings().list();
-    let finding = found.iter().find(|finding| finding.kind.as_str() == "hash_mismatch");
+    let finding = found
+        .iter()
+        .find(|finding| finding.kind.as_str() == "hash_mismatch");
     let finding = finding.expect("a finding");
     assert!(finding.subject.contains(&engine.name));
-    assert!(finding.advice.contains("sha256_cbor with PYTHONHASHSEED=42"), "{finding:?}");
+    assert!(
+        finding
+            .advice
+            .contains("sha256_cbor with PYTHONHASHSEED=42"),
+        "{finding:?}"
+    );
 }
 
 #[tokio::test]
@@ -90,6 +125,12 @@ async fn what_was_published_before_anyone_listened_is_replayed() {
     let config = crate::support::connected(&engine, address, answer["replay"].as_str());
     let rig = Rig::start(config).await;
     rig.expect(&engine, Trust::Exact).await;
-    let idle = || async { rig.ingestor.publishers().await.iter().all(|view| !view.replaying) };
+    let idle = || async {
+        rig.ingestor
+            .publishers()
+            .await
+            .iter()
+            .all(|view| !view.replaying)
+    };
     eventually(idle, || "the replay ends".to_owned()).await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use indexer_ingest::{BindConfig, ConnectConfig, Identity, Ingestor, IngestConfig, TcpAddress};
+use indexer_ingest::{BindConfig, ConnectConfig, Identity, IngestConfig, Ingestor, TcpAddress};
 use indexer_store::{EmbeddedOptions, EmbeddedStore, IndexWatch, IndexWriter, WatchItem};
 use prometheus_client::registry::Registry;
 use proto_model::{Cursor, Delta, Endpoint, Publisher, Rank, Trust};
@@ -29,16 +29,25 @@ pub(crate) fn tcp(text: &str) -> TcpAddress {
 
 pub(crate) fn bound() -> IngestConfig {
     let bind = vec![BindConfig::new(tcp("tcp://127.0.0.1:0"))];
-    quick(IngestConfig { bind, ..IngestConfig::default() })
+    quick(IngestConfig {
+        bind,
+        ..IngestConfig::default()
+    })
 }
 
 /// Connects to an engine; `replay` may name its replay socket.
 pub(crate) fn connected(engine: &Engine, address: &str, replay: Option<&str>) -> IngestConfig {
     let mut connect = ConnectConfig::new(tcp(address));
     connect.replay = replay.map(tcp);
-    connect.identity =
-        Some(Identity { cluster: None, address: engine.name.clone(), model: "m".to_owned() });
-    quick(IngestConfig { connect: vec![connect], ..IngestConfig::default() })
+    connect.identity = Some(Identity {
+        cluster: None,
+        address: engine.name.clone(),
+        model: "m".to_owned(),
+    });
+    quick(IngestConfig {
+        connect: vec![connect],
+        ..IngestConfig::default()
+    })
 }
 
 fn quick(mut config: IngestConfig) -> IngestConfig {
@@ -55,8 +64,14 @@ impl Rig {
     pub(crate) async fn on(store: Arc<EmbeddedStore>, config: IngestConfig) -> Self {
         let mut registry = Registry::default();
         let writer: Arc<dyn IndexWriter> = Arc::clone(&store) as Arc<dyn IndexWriter>;
-        let ingestor = Ingestor::start(config, writer, &mut registry).await.expect("starts");
-        Self { store, ingestor, registry }
+        let ingestor = Ingestor::start(config, writer, &mut registry)
+            .await
+            .expect("starts");
+        Self {
+            store,
+            ingestor,
+            registry,
+        }
     }
 
     /// The bound socket as engines connect to it.
@@ -68,7 +83,9 @@ impl Rig {
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("encodes");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
@@ -89,7 +106,14 @@ impl Rig {
             let cursor = self.cursor(engine);
             cursor.is_some_and(|cursor| cursor.next == engine.published && cursor.trust == trust)
         };
-        let seen = || format!("{} at {:?}, expected {} {trust}", engine.name, self.cursor(engine), engine.published);
+        let seen = || {
+            format!(
+                "{} at {:?}, expected {} {trust}",
+                engine.name,
+                self.cursor(engine),
+                engine.published
+            )
+        };
         eventually(stands, seen).await;
     }
 
@@ -98,22 +122,30 @@ impl Rig {
         let mut watch = self.store.watch(None);
         let (mut holder, mut scope, mut keys) = (None, None, BTreeSet::new());
         loop {
-            match watch.next().await.expect("a watch does not end").expect("the store answers") {
+            match watch
+                .next()
+                .await
+                .expect("a watch does not end")
+                .expect("the store answers")
+            {
                 WatchItem::SnapshotEnd(_) => break,
                 WatchItem::Snapshot(deltas) => {
                     for delta in deltas.iter() {
                         match delta {
-                            Delta::HolderBegan { holder: new, publisher: whose }
-                                if *whose == publisher(engine) =>
-                            {
+                            Delta::HolderBegan {
+                                holder: new,
+                                publisher: whose,
+                            } if *whose == publisher(engine) => {
                                 holder = Some(*new);
                             }
                             Delta::Space(announced) if announced.publisher == publisher(engine) => {
                                 scope = Some(announced.space.scope());
                             }
-                            Delta::Stored { holder: whose, keys: stored, .. }
-                                if Some(*whose) == holder =>
-                            {
+                            Delta::Stored {
+                                holder: whose,
+                                keys: stored,
+                                ..
+                            } if Some(*whose) == holder => {
                                 keys.extend(stored.iter().copied());
                             }
                             _ => {}
@@ -123,7 +155,11 @@ impl Rig {
                 _ => {}
             }
         }
-        let scope = scope.or(if keys.is_empty() { Some(proto_model::Scope(0)) } else { None });
+        let scope = scope.or(if keys.is_empty() {
+            Some(proto_model::Scope(0))
+        } else {
+            None
+        });
         let scope = scope.expect("a space is announced before its blocks");
         keys.into_iter().map(|key| scope.chain(key)).collect()
     }
@@ -131,7 +167,10 @@ impl Rig {
 
 pub(crate) fn publisher(engine: &Engine) -> Publisher {
     let endpoint = Endpoint::new("default", &engine.name).expect("an endpoint");
-    Publisher { endpoint, rank: Rank(0) }
+    Publisher {
+        endpoint,
+        rank: Rank(0),
+    }
 }
 
 /// Polls until the condition holds, for half a minute at most.

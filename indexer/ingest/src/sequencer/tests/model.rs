@@ -71,11 +71,18 @@ impl World {
             block_size: 16,
             extras: Extras::Published,
         };
-        let rules = Rules { replayable, attempts: 3, held_messages: 3 };
+        let rules = Rules {
+            replayable,
+            attempts: 3,
+            held_messages: 3,
+        };
         let mut world = Self {
             sequencer: Sequencer::new(rules),
             state: State::new(StateLimits::default()),
-            publisher: Publisher { endpoint: Endpoint::new("c", "e").unwrap(), rank: Rank(0) },
+            publisher: Publisher {
+                endpoint: Endpoint::new("c", "e").unwrap(),
+                rank: Rank(0),
+            },
             space: Arc::new(space),
             held: BTreeSet::new(),
             life: 0,
@@ -117,7 +124,10 @@ impl World {
         let hash = self.life * 1000 + sequence;
         let change = if store || self.held.is_empty() {
             self.held.insert(hash);
-            let block = StoredBlock { hash: EngineHash(hash), local: LocalHash(hash) };
+            let block = StoredBlock {
+                hash: EngineHash(hash),
+                local: LocalHash(hash),
+            };
             Change::Stored {
                 space: 0,
                 medium: Medium::Gpu,
@@ -127,7 +137,11 @@ impl World {
             }
         } else {
             let oldest = self.held.pop_first().unwrap();
-            Change::Removed { medium: Medium::Gpu, group: 0, hashes: vec![EngineHash(oldest)] }
+            Change::Removed {
+                medium: Medium::Gpu,
+                group: 0,
+                hashes: vec![EngineHash(oldest)],
+            }
         };
         let entry = Entry {
             message: Message {
@@ -138,13 +152,17 @@ impl World {
             },
             spaces: vec![Arc::clone(&self.space)],
             model: "m".into(),
+            replayed: false,
         };
         self.published.push(entry.clone());
         if delivered {
             // Without a replay, a new life whose first delivered number is the
             // one after the old life's last cannot be told from going on.
             let hidden = self.next_live != sequence && !self.replayable;
-            let next = self.state.cursor(&self.publisher).map_or(0, |cursor| cursor.next);
+            let next = self
+                .state
+                .cursor(&self.publisher)
+                .map_or(0, |cursor| cursor.next);
             self.undecidable |= hidden && self.life > 0 && sequence > 0 && {
                 let waiting = self.sequencer.ready_bytes() > 0 || !self.sequencer.idle();
                 waiting || next == sequence
@@ -172,7 +190,9 @@ impl World {
 
     fn append(&mut self) {
         self.collect_replay();
-        let Some(work) = self.sequencer.take(3, 1 << 20) else { return };
+        let Some(work) = self.sequencer.take(3, 1 << 20) else {
+            return;
+        };
         let publisher = self.publisher.clone();
         let (command, work) = match work {
             Work::Events(mut entries) => {
@@ -183,13 +203,29 @@ impl World {
             }
             Work::Ask => {
                 let model = "m".to_owned();
-                let none = EventsCommand { publisher, model, spaces: vec![], messages: vec![] };
+                let none = EventsCommand {
+                    publisher,
+                    model,
+                    spaces: vec![],
+                    messages: vec![],
+                };
                 (Command::Events(none), Work::Ask)
             }
-            Work::Gap { incarnation, next } => {
-                (Command::Gap { publisher, incarnation, next }, work)
-            }
-            Work::Reset { incarnation } => (Command::Reset { publisher, incarnation }, work),
+            Work::Gap { incarnation, next } => (
+                Command::Gap {
+                    publisher,
+                    incarnation,
+                    next,
+                },
+                work,
+            ),
+            Work::Reset { incarnation } => (
+                Command::Reset {
+                    publisher,
+                    incarnation,
+                },
+                work,
+            ),
         };
         let mut deltas = Vec::new();
         let outcome = self.state.apply(&command, &mut deltas);
@@ -203,7 +239,8 @@ impl World {
         match delta {
             Delta::HolderEnded { holder } => self.memberships.retain(|(h, _)| *h != holder.0),
             Delta::Stored { holder, keys, .. } => {
-                self.memberships.extend(keys.iter().map(|key| (holder.0, scope.chain(*key))));
+                self.memberships
+                    .extend(keys.iter().map(|key| (holder.0, scope.chain(*key))));
             }
             Delta::Removed { holder, keys, .. } => {
                 for key in keys {
@@ -222,11 +259,15 @@ impl World {
 
     fn serve_replay(&mut self, messages: usize, end: u8) {
         self.collect_replay();
-        let Some((order, mut position)) = self.replay else { return };
+        let Some((order, mut position)) = self.replay else {
+            return;
+        };
         let oldest = self.published.len().saturating_sub(self.buffer) as u64;
         position = position.max(oldest);
         for _ in 0..messages {
-            let Some(entry) = self.published.get(position as usize) else { break };
+            let Some(entry) = self.published.get(position as usize) else {
+                break;
+            };
             self.sequencer.replayed(order.run, entry.clone());
             position += 1;
         }
@@ -271,7 +312,11 @@ impl World {
             Trust::Suspect | Trust::Estimated => {}
         }
         if self.replayable && !self.given_up && self.buffer >= self.published.len() {
-            assert_eq!(cursor.next, self.published.len() as u64, "a replay has everything");
+            assert_eq!(
+                cursor.next,
+                self.published.len() as u64,
+                "a replay has everything"
+            );
             assert_eq!(listed, self.held);
         }
     }

@@ -5,13 +5,26 @@ use proto_model::{Cursor, Incarnation, Message, SequenceGap, Timestamp, Trust};
 use super::super::*;
 
 fn rules(replayable: bool) -> Rules {
-    Rules { replayable, attempts: 2, held_messages: 4 }
+    Rules {
+        replayable,
+        attempts: 2,
+        held_messages: 4,
+    }
 }
 
 fn entry(sequence: u64, time: u64) -> Entry {
-    let message =
-        Message { sequence, timestamp: Timestamp(time), stream: None, changes: Vec::new() };
-    Entry { message, spaces: Vec::new(), model: "m".into() }
+    let message = Message {
+        sequence,
+        timestamp: Timestamp(time),
+        stream: None,
+        changes: Vec::new(),
+    };
+    Entry {
+        message,
+        spaces: Vec::new(),
+        model: "m".into(),
+        replayed: false,
+    }
 }
 
 fn cursor(incarnation: u64, next: u64, time: u64) -> Option<Cursor> {
@@ -24,11 +37,18 @@ fn cursor(incarnation: u64, next: u64, time: u64) -> Option<Cursor> {
 }
 
 fn at(cursor: Option<Cursor>) -> Outcome {
-    Outcome { cursor, ..Outcome::default() }
+    Outcome {
+        cursor,
+        ..Outcome::default()
+    }
 }
 
 fn gap(cursor: Option<Cursor>, expected: u64, found: u64) -> Outcome {
-    Outcome { cursor, gap: Some(SequenceGap { expected, found }), ..Outcome::default() }
+    Outcome {
+        cursor,
+        gap: Some(SequenceGap { expected, found }),
+        ..Outcome::default()
+    }
 }
 
 fn take(sequencer: &mut Sequencer) -> Option<Work> {
@@ -82,7 +102,13 @@ fn without_replay_a_gap_is_declared_and_the_messages_come_again() {
     sequencer.live(entry(7, 10), true, true);
     append(&mut sequencer, &[7], &gap(None, 0, 7));
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Gap { incarnation: None, next: 7 });
+    assert_eq!(
+        work,
+        Work::Gap {
+            incarnation: None,
+            next: 7
+        }
+    );
     sequencer.done(work, &at(cursor(1, 7, 0)));
     append(&mut sequencer, &[7], &at(cursor(1, 8, 10)));
     assert_eq!(sequencer.take_notes(), [Note::GapGivenUp(7)]);
@@ -114,7 +140,13 @@ fn what_the_replay_no_longer_has_is_declared_lost() {
     sequencer.replayed(order.run, entry(30, 40));
     append(&mut sequencer, &[30], &gap(None, 0, 30));
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Gap { incarnation: None, next: 30 });
+    assert_eq!(
+        work,
+        Work::Gap {
+            incarnation: None,
+            next: 30
+        }
+    );
     sequencer.done(work, &at(cursor(1, 30, 0)));
     append(&mut sequencer, &[30], &at(cursor(1, 31, 40)));
 }
@@ -126,16 +158,27 @@ fn a_restart_behind_a_gap_is_replayed_from_its_beginning() {
     append(&mut sequencer, &[9], &gap(cursor(1, 5, 14), 5, 9));
     let first = sequencer.take_replay().unwrap();
     sequencer.replayed(first.run, entry(4, 140));
-    let restarted = Outcome { restarted: true, ..gap(cursor(2, 0, 14), 0, 4) };
+    let restarted = Outcome {
+        restarted: true,
+        ..gap(cursor(2, 0, 14), 0, 4)
+    };
     append(&mut sequencer, &[4], &restarted);
     let second = sequencer.take_replay().unwrap();
     assert_eq!(second.from, 0);
     sequencer.replayed(first.run, entry(5, 150));
     sequencer.replay_ended(first.run, ReplayEnd::Complete);
-    assert_eq!(take(&mut sequencer), None, "the first replay does not count any more");
+    assert_eq!(
+        take(&mut sequencer),
+        None,
+        "the first replay does not count any more"
+    );
     (0..=9).for_each(|number| sequencer.replayed(second.run, entry(number, 100 + 10 * number)));
     sequencer.replay_ended(second.run, ReplayEnd::Complete);
-    append(&mut sequencer, &(0..=9).collect::<Vec<_>>(), &at(cursor(2, 10, 190)));
+    append(
+        &mut sequencer,
+        &(0..=9).collect::<Vec<_>>(),
+        &at(cursor(2, 10, 190)),
+    );
     assert!(sequencer.idle());
 }
 
@@ -149,18 +192,35 @@ fn replays_are_tried_again_from_where_they_got_to_and_given_up_at_last() {
     sequencer.replayed(order.run, entry(5, 15));
     sequencer.replay_ended(order.run, ReplayEnd::Failed);
     let again = sequencer.take_replay().unwrap();
-    assert_eq!(again, ReplayOrder { from: 5, failures: 1, ..order });
+    assert_eq!(
+        again,
+        ReplayOrder {
+            from: 5,
+            failures: 1,
+            ..order
+        }
+    );
     sequencer.replay_ended(order.run, ReplayEnd::Failed);
     assert_eq!(sequencer.take_replay(), None);
     append(&mut sequencer, &[4, 5, 9], &gap(cursor(1, 6, 15), 6, 9));
-    assert_eq!(sequencer.take_replay().map(|order| order.from), Some(5), "another place");
+    assert_eq!(
+        sequencer.take_replay().map(|order| order.from),
+        Some(5),
+        "another place"
+    );
     for _ in 0..2 {
         let run = sequencer.runs;
         sequencer.replay_ended(run, ReplayEnd::Failed);
     }
     append(&mut sequencer, &[9], &gap(cursor(1, 6, 15), 6, 9));
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Gap { incarnation: Some(Incarnation(1)), next: 9 });
+    assert_eq!(
+        work,
+        Work::Gap {
+            incarnation: Some(Incarnation(1)),
+            next: 9
+        }
+    );
 }
 
 #[test]
@@ -187,7 +247,12 @@ fn an_idle_engine_with_less_history_than_the_state_has_restarted() {
     let order = sequencer.take_replay().unwrap();
     sequencer.replay_ended(order.run, ReplayEnd::Complete);
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Reset { incarnation: Incarnation(3) });
+    assert_eq!(
+        work,
+        Work::Reset {
+            incarnation: Incarnation(3)
+        }
+    );
     sequencer.done(work, &at(cursor(4, 0, 0)));
     let order = sequencer.take_replay().unwrap();
     assert_eq!(order.from, 0);
@@ -216,7 +281,12 @@ fn an_overlap_with_an_older_time_is_a_restart_with_a_clock_that_went_back() {
     let order = sequencer.take_replay().unwrap();
     sequencer.replayed(order.run, entry(4, 500));
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Reset { incarnation: Incarnation(1) });
+    assert_eq!(
+        work,
+        Work::Reset {
+            incarnation: Incarnation(1)
+        }
+    );
 }
 
 #[test]
@@ -228,7 +298,12 @@ fn a_live_clock_that_went_back_ends_the_incarnation_once_it_is_known() {
     assert_eq!(work, Work::Ask, "the state has not been heard yet");
     sequencer.done(work, &at(cursor(7, 3, 102)));
     let work = take(&mut sequencer).unwrap();
-    assert_eq!(work, Work::Reset { incarnation: Incarnation(7) });
+    assert_eq!(
+        work,
+        Work::Reset {
+            incarnation: Incarnation(7)
+        }
+    );
     sequencer.live(entry(1, 51), true, true);
     sequencer.done(work, &at(cursor(8, 0, 0)));
     append(&mut sequencer, &[0, 1], &at(cursor(8, 2, 51)));
@@ -267,7 +342,10 @@ fn a_reconnect_during_a_replay_begins_anew() {
     let work = take(&mut sequencer).unwrap();
     assert_eq!(work, Work::Ask);
     sequencer.done(work, &at(None));
-    assert_ne!(sequencer.take_replay().map(|order| order.run), Some(order.run));
+    assert_ne!(
+        sequencer.take_replay().map(|order| order.run),
+        Some(order.run)
+    );
 }
 
 #[test]
@@ -277,7 +355,13 @@ fn a_refused_publisher_keeps_nothing() {
     let work = take(&mut sequencer).unwrap();
     sequencer.live(entry(1, 2), true, true);
     let refused = Some(proto_model::Refusal::TooManyPublishers);
-    sequencer.done(work, &Outcome { refused, ..Outcome::default() });
+    sequencer.done(
+        work,
+        &Outcome {
+            refused,
+            ..Outcome::default()
+        },
+    );
     assert!(sequencer.idle());
     assert_eq!(sequencer.take_notes(), [Note::Refused]);
 }
