@@ -1,9 +1,10 @@
 //! Many publishers on one bound socket, from libzmq and from the zeromq crate.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto_model::Trust;
+use proto_model::{LocalHash, Trust};
 use serde_json::json;
 use zeromq::{Socket, SocketSend, ZmqMessage};
 
@@ -59,6 +60,32 @@ async fn many_publishers_share_a_socket() {
             .iter()
             .all(|view| view.lag() == 0 && view.connections == 1)
     );
+}
+
+#[tokio::test]
+async fn a_burst_beyond_the_queue_waits_in_the_sockets_and_loses_nothing() {
+    let mut config = bound();
+    config.bounds.queue_messages = NonZeroUsize::MIN;
+    config.batching.messages = NonZeroUsize::MIN.saturating_add(99);
+    let rig = Rig::start(config).await;
+    let mut peers = Peers::start().await;
+    let mut engine = Engine::new("burst", 1);
+    let open = json!({
+        "op": "open", "name": engine.name, "topic": engine.topic(), "connect": rig.address(),
+    });
+    peers.call(&open).await;
+    peers
+        .call(&json!({ "op": "await_subscriber", "name": engine.name }))
+        .await;
+    let count = 20_000_u32;
+    let burst = json!({ "op": "burst", "name": engine.name, "first": 1, "count": count });
+    peers.call(&burst).await;
+    engine.published = u64::from(count);
+    engine.held = (1..=count)
+        .map(|hash| (u64::from(hash), LocalHash::of(&[hash, 1, 2, 3], &[]).0))
+        .collect();
+    rig.expect(&engine, Trust::Exact).await;
+    assert!(rig.metric("kvatlas_ingest_queue_waits_total") > 0);
 }
 
 #[tokio::test]

@@ -103,6 +103,13 @@ def run():
                 timestamp = command.get("timestamp") or time.time()
                 payload = batch(command["events"], timestamp, command.get("rank"))
                 engine.publish(payload, command.get("send", True))
+            case "burst":
+                now = time.time()
+                for number in range(command["count"]):
+                    hash = command["first"] + number
+                    tokens = [hash, 1, 2, 3]
+                    event = ["BlockStored", [hash], None, tokens, 4, None, "GPU", None, [None]]
+                    engine.publish(batch([event], now + number / 1e5, 0), True)
             case "resend":
                 with engine.lock:
                     sequence, payload = engine.buffer[-1]
