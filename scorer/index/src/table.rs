@@ -162,7 +162,7 @@ pub(crate) struct SubCount {
 impl SubCount {
     /// The length that the piece should be rebuilt to before one more entry.
     pub(crate) fn grow_to(self, len: usize) -> Option<usize> {
-        (self.filled as usize >= len - len / 8).then(|| self.comfortable())
+        (self.filled as usize >= len - len / 4).then(|| self.comfortable())
     }
 
     /// The length that the piece should be rebuilt to because it is too large.
@@ -170,8 +170,9 @@ impl SubCount {
         (len > 2 * MIN_LEN && (self.live as usize) < len / 4).then(|| self.comfortable())
     }
 
-    /// Leaves seven twelfths filled, half as much again until the next growth.
+    /// Leaves half filled, half as much again until the next growth. Fuller than
+    /// three quarters, a search for a key that is not there gets long.
     fn comfortable(self) -> usize {
-        (self.live as usize * 12 / 7).max(MIN_LEN)
+        (self.live as usize * 2).max(MIN_LEN)
     }
 }

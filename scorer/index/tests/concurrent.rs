@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
 
-const CHAINS: u64 = 8;
+const CHAINS: u64 = if cfg!(miri) { 2 } else { 8 };
 const BLOCKS: u64 = if cfg!(miri) { 12 } else { 150 };
-const ROUNDS: u32 = if cfg!(miri) { 6 } else { 500 };
+const ROUNDS: u32 = if cfg!(miri) { 2 } else { 500 };
 /// Holds every chain all the time, on the CPU.
 const STEADY: Holder = Holder(0);
 /// Holders with these numbers come and go.
