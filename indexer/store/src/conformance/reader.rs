@@ -11,6 +11,9 @@ use crate::seam::{IndexWatch, WatchError, WatchItem, WatchStream};
 /// After this a case is taken to hang. Never waited for when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Watches after which a reader is taken never to arrive.
+const WATCHES_MAX: usize = 1_000;
+
 /// A reader of one watch after another.
 pub(super) struct Reader {
     stream: WatchStream,
@@ -44,11 +47,14 @@ impl Reader {
         self.within_snapshot = false;
     }
 
-    /// Reads until `revision` is reached, however often the watch ends on the way.
+    /// Reads until `revision` is reached, watching again where a watch ends.
     pub(super) async fn follow(&mut self, store: &impl IndexWatch, revision: Revision) {
+        let mut ended = 0;
         while self.at.is_none_or(|at| at < revision) {
             if let Err(error) = self.step().await {
                 assert!(error.retryable(), "a watch ended for good: {error}");
+                ended += 1;
+                assert!(ended < WATCHES_MAX, "no watch comes to the end: {error}");
                 self.resume(store);
             }
         }

@@ -48,9 +48,22 @@ pub(super) fn list(directory: &Path, kind: Kind) -> Result<Vec<(Revision, PathBu
     Ok(found)
 }
 
-/// Makes the directory if it is missing, and locks it until the file is dropped.
-/// The system drops the lock of a process that dies.
-pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
+/// Holds a directory. The system lets go of it when the process dies.
+#[derive(Debug)]
+pub(super) struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is being started at this moment has
+        // the file too, and the lock with it, until it executes its program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the store's lock file could not be unlocked");
+        }
+    }
+}
+
+/// Makes the directory if it is missing, and locks it.
+pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, OpenError> {
     fs::create_dir_all(directory).map_err(io_error("create", directory))?;
     let path = directory.join("LOCK");
     let file = OpenOptions::new()
@@ -60,7 +73,7 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(io_error("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io {
             action: "lock",

@@ -63,6 +63,32 @@ async fn long_journals_become_snapshots() {
     );
 }
 
+/// A crash may come after a snapshot is durable and before what it replaces is
+/// removed.
+#[tokio::test]
+async fn what_a_snapshot_replaced_is_not_read_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path()).expect("opens");
+    for sequence in 0..5 {
+        store.append(&batch(0, sequence)).await.expect("appended");
+    }
+    store.close().await;
+    let older = tempfile::tempdir().expect("a directory");
+    copy(directory.path(), older.path());
+    let store = open_with(directory.path(), 1).expect("opens");
+    store.append(&batch(0, 5)).await.expect("appended");
+    let (before, revision) = (content(&store).await, store.revision());
+    store.close().await;
+    assert_eq!(store.stats().compactions, 1);
+    copy(older.path(), directory.path());
+    assert_eq!(all(directory.path(), "journal-").len(), 2);
+    let store = open(directory.path()).expect("opens");
+    assert_eq!(
+        (store.revision(), content(&store).await),
+        (revision, before)
+    );
+}
+
 /// A snapshot that was not finished counts for nothing.
 #[tokio::test]
 async fn an_unfinished_snapshot_is_thrown_away() {
