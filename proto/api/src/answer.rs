@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proto_model::{Incarnation, Medium, Profile, Publisher, Revision, Timestamp, Trust};
+use proto_model::{Incarnation, Medium, Profile, Publisher, Revision, Timestamp, TokenId, Trust};
 
 /// Who holds how much of a prompt, and how fresh that knowledge is.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct ScoreAnswer {
     pub warnings: Vec<String>,
     /// Candidates not known as serving this model, as they were named.
     pub unknown_candidates: Vec<String>,
+    /// The prompt's token ids, if they were asked for.
+    pub token_ids: Vec<TokenId>,
 }
 
 /// One endpoint and rank of an answer.

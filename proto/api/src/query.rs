@@ -28,6 +28,8 @@ pub struct ScoreQuery {
     pub limit: Option<usize>,
     /// Whether endpoints that hold nothing are listed too.
     pub include_unmatched: bool,
+    /// Return the prompt's token ids too.
+    pub include_token_ids: bool,
 }
 
 impl ScoreQuery {
@@ -45,6 +47,7 @@ impl ScoreQuery {
             weights: MediumWeights::default(),
             limit: None,
             include_unmatched: false,
+            include_token_ids: false,
         }
     }
 }

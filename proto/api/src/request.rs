@@ -25,6 +25,7 @@ impl TryFrom<ScoreRequest> for ScoreQuery {
             weights: weights(request.weights.as_ref())?,
             limit: limit(request.limit)?,
             include_unmatched: request.include_unmatched,
+            include_token_ids: request.include_token_ids,
             input,
         })
     }
@@ -243,6 +244,7 @@ impl From<ScoreQuery> for ScoreRequest {
                 .limit
                 .map_or(0, |limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             include_unmatched: query.include_unmatched,
+            include_token_ids: query.include_token_ids,
         }
     }
 }

@@ -28,6 +28,7 @@ impl ScoreAnswer {
             warnings: self.warnings,
             unknown_candidates: self.unknown_candidates,
             error: None,
+            token_ids: self.token_ids,
         }
     }
 }
@@ -83,6 +84,7 @@ impl TryFrom<v1::ScoreResponse> for ScoreAnswer {
             age_ms: response.age_ms,
             warnings: response.warnings,
             unknown_candidates: response.unknown_candidates,
+            token_ids: response.token_ids,
         })
     }
 }

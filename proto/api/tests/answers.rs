@@ -36,6 +36,7 @@ fn answer() -> ScoreAnswer {
         state: ReplicaState::Stale,
         warnings: vec!["w".to_owned()],
         unknown_candidates: vec!["10.0.0.9".to_owned()],
+        token_ids: vec![1, 2, 3],
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) use warnings::Warnings;
 use std::sync::Arc;
 
 use proto_api::{Input, ReplicaState, ScoreAnswer, ScoreQuery, limits};
-use proto_model::Revision;
+use proto_model::{Revision, TokenId};
 use scorer_index::HolderFilter;
 
 use crate::models::ModelCatalog;
@@ -64,6 +64,8 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// Candidates not known as serving the model.
     pub unknown_candidates: Vec<String>,
+    /// The prompt's token ids, if they were asked for.
+    pub token_ids: Vec<TokenId>,
 }
 
 impl Outcome {
@@ -80,6 +82,7 @@ impl Outcome {
             state: self.state,
             warnings: self.warnings,
             unknown_candidates: self.unknown_candidates,
+            token_ids: self.token_ids,
         }
     }
 }
@@ -235,6 +238,10 @@ impl Scoring {
             state,
             warnings: warnings.into_texts(),
             unknown_candidates,
+            token_ids: match prepared {
+                Prepared::Tokens(prompt) if query.include_token_ids => prompt.ids.clone(),
+                _ => Vec::new(),
+            },
         })
     }
 }

@@ -4,7 +4,7 @@
 //! are pure functions of what the scorer and its ingestor report.
 
 mod checks;
-//ENG mod engine;
+mod engine;
 mod ingest_report;
 
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitCode> {
         }),
     }
     if let Some(url) = &args.engine {
-        //ENG         found.extend(engine::compare(url, args.model.as_deref(), channel).await?);
+        found.extend(engine::compare(url, args.model.as_deref(), channel).await?);
     }
     if args.client.json {
         let list: Vec<_> = found.iter().map(Diagnosis::as_json).collect();

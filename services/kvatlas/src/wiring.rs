@@ -8,7 +8,7 @@ use indexer_ingest::{BindConfig, ConnectConfig, Identity, IngestConfig};
 use indexer_store::EmbeddedOptions;
 use proto_model::Lora;
 use scorer_prompt::{HubConfig, HubModel, LibraryConfig, ModelLocation, ModelSource};
-use scorer_server::{ModelsConfig, Weights};
+use scorer_server::{InstanceNames, ModelsConfig, Weights};
 
 use crate::config::{
     AdapterSection, BindTarget, Config, ConnectTarget, HubSection, ModelSection, ScorerSection,
@@ -190,6 +190,15 @@ pub(crate) fn store(config: &Config) -> EmbeddedOptions {
         ring_bytes: config.store.history.as_usize(),
         ..Default::default()
     }
+}
+
+/// How endpoints are called in the dialects of other indexes.
+pub(crate) fn instances(section: &ScorerSection) -> Result<InstanceNames> {
+    let named = section
+        .instances
+        .iter()
+        .map(|(endpoint, id)| Ok((endpoint.parse()?, id.clone())));
+    Ok(InstanceNames::new(named.collect::<Result<_>>()?))
 }
 
 /// What a token is worth on each medium.

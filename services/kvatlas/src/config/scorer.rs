@@ -1,5 +1,8 @@
 //! Section `scorer`: how questions are answered.
 
+use std::collections::BTreeMap;
+
+use proto_model::Endpoint;
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, ListenAddress, Mistakes};
 
@@ -19,6 +22,9 @@ pub(crate) struct ScorerSection {
     pub(crate) in_flight: usize,
     /// The largest request.
     pub(crate) request_bytes: ByteSize,
+    /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
+    /// `/query_by_hash`; others are called by their address.
+    pub(crate) instances: BTreeMap<String, String>,
 }
 
 /// What a token is worth on each medium, 0 to 1.
@@ -55,6 +61,7 @@ impl Default for ScorerSection {
             index_memory: ByteSize(16 << 30),
             in_flight: 1024,
             request_bytes: ByteSize::mib(8),
+            instances: BTreeMap::new(),
         }
     }
 }
@@ -74,6 +81,11 @@ impl ScorerSection {
                     weight,
                     "a number from 0 to 1",
                 );
+            }
+        }
+        for endpoint in self.instances.keys() {
+            if let Err(error) = endpoint.parse::<Endpoint>() {
+                mistakes.push("scorer.instances", error, "endpoints as cluster/ip:port");
             }
         }
         if self.in_flight == 0 {

@@ -9,7 +9,8 @@ use indexer_store::{DiskOptions, EmbeddedStore};
 use scorer_index::IndexLimits;
 use scorer_prompt::{ModelLibrary, RequestLimits};
 use scorer_server::{
-    FollowSettings, ModelCatalog, Prompts, Replica, Scorer, ScorerLimits, ScorerMetrics, Scoring,
+    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Scorer, ScorerLimits,
+    ScorerMetrics, Scoring,
 };
 use services_runtime::admin::{Readiness, ReadyGate};
 use services_runtime::drain::Roles;
@@ -29,6 +30,7 @@ pub(super) struct Parts {
     grpc: TcpListener,
     http: TcpListener,
     metrics: Metrics,
+    instances: InstanceNames,
     readiness: Readiness,
     gates: Gates,
 }
@@ -61,6 +63,7 @@ impl Parts {
             )
         })?;
         let weights = wiring::weights(&config.scorer)?;
+        let instances = wiring::instances(&config.scorer)?;
         let metrics = Metrics::new(build);
         let readiness = Readiness::until(stop);
         let gates = Gates {
@@ -93,6 +96,7 @@ impl Parts {
             grpc,
             http,
             metrics,
+            instances,
             readiness,
             gates,
         })
@@ -148,7 +152,8 @@ impl Parts {
             ),
         );
         let router =
-            listeners::http_router(&self.scorer, self.metrics, self.readiness).merge(ingest_http);
+            listeners::http_router(&self.scorer, self.instances, self.metrics, self.readiness)
+                .merge(ingest_http);
         roles.spawn(
             "HTTP",
             services_runtime::http::serve(self.http, router, Default::default(), stop.clone()),

@@ -32,7 +32,9 @@ pub(crate) fn recordings() -> PathBuf {
 
 /// The Python with libzmq and gRPC.
 pub(crate) fn python(script: &str, args: &[&str]) -> Command {
-    let python = std::env::var("KVATLAS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    // What ./test.sh prepares, for runs without it.
+    let prepared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/bin/python");
+    let python = std::env::var("KVATLAS_PYTHON").unwrap_or_else(|_| prepared.to_owned());
     let mut command = Command::new(python);
     command
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script))

@@ -33,6 +33,8 @@ pub(super) struct ScoreJson {
     limit: u32,
     #[serde(default)]
     include_unmatched: bool,
+    #[serde(default)]
+    include_token_ids: bool,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +115,7 @@ impl ScoreJson {
             weights: self.weights.map(weights),
             limit: self.limit,
             include_unmatched: self.include_unmatched,
+            include_token_ids: self.include_token_ids,
         })
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct AnswerJson {
     state: &'static str,
     warnings: Vec<String>,
     unknown_candidates: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token_ids: Vec<u32>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +60,7 @@ impl AnswerJson {
             state: answer.state.as_str(),
             warnings: answer.warnings,
             unknown_candidates: answer.unknown_candidates,
+            token_ids: answer.token_ids,
         }
     }
 }
