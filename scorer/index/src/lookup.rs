@@ -10,9 +10,12 @@ use std::sync::atomic::Ordering;
 use proto_model::BlockKey;
 
 use crate::set_id::SetId;
-use crate::shared::{Core, Found, Torn};
+use crate::shared::{Core, Found, TOUCH, Torn};
 use crate::survivors::Step;
 use crate::{HolderFilter, Scratch};
+
+/// After a run shorter than this, blocks are taken to lie here and there.
+const SCATTERED: usize = 4;
 
 /// Fills `scratch.matches`. What it holds after an error means nothing.
 pub(crate) fn lookup(
@@ -27,7 +30,7 @@ pub(crate) fn lookup(
     };
     let Scratch { matches, survivors } = scratch;
     survivors.begin(core, found.set, candidates)?;
-    let (mut done, mut set) = (1, found.set);
+    let (mut done, mut set, mut touched) = (1, found.set, 1);
     while done < keys.len() && !survivors.is_empty() {
         let run = same_set_run(found, set, &keys[done..]);
         found.offset += run.length;
@@ -38,13 +41,17 @@ pub(crate) fn lookup(
                 next
             }
             None if done == keys.len() => break,
-            None => match core.find(keys[done].0)? {
-                Some(elsewhere) => {
-                    found = elsewhere;
-                    elsewhere.set
+            None => {
+                if run.length < SCATTERED && done >= touched {
+                    touched = keys.len().min(done + TOUCH);
+                    core.touch(&keys[done..touched]);
                 }
-                None => break,
-            },
+                let Some(elsewhere) = core.find(keys[done].0)? else {
+                    break;
+                };
+                found = elsewhere;
+                elsewhere.set
+            }
         };
         if found.set != set {
             set = found.set;

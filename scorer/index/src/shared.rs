@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use proto_model::Holder;
+use proto_model::{BlockKey, Holder};
 
 use crate::set_id::SetId;
 use crate::table::{KeyHash, SUB_TABLES, SubTable};
@@ -15,6 +15,9 @@ pub(crate) const PAGE: usize = 1024;
 
 /// Words per set page; no record is longer.
 pub(crate) const SET_PAGE: usize = 8192;
+
+/// Keys searched for side by side, where blocks lie here and there.
+pub(crate) const TOUCH: usize = 16;
 
 /// Marks a living holder in the roster.
 const LIVE: u64 = 1 << 32;
@@ -203,6 +206,26 @@ impl Core {
             at = table.next(at);
         }
         Ok(None)
+    }
+
+    /// Looks at the memory that a search for each of the keys will need, all of
+    /// them side by side: the processor then waits once, not once per key.
+    pub(crate) fn touch(&self, keys: &[BlockKey]) {
+        let mut seen = 0;
+        for key in keys {
+            let hash = self.hash(key.0);
+            let table = &self.table[hash.sub];
+            seen ^= table.get(table.home(hash.tag)).tag();
+        }
+        for key in keys {
+            let hash = self.hash(key.0);
+            if let Some(slot) = self.table[hash.sub].likely_slot(hash.tag)
+                && let Ok((page, offset)) = self.page(slot)
+            {
+                seen ^= page.set(offset).0 ^ page.key(offset) as u32;
+            }
+        }
+        std::hint::black_box(seen);
     }
 
     /// The lanes of a record.

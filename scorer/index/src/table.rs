@@ -77,6 +77,19 @@ impl SubTable {
         Entry(self.entries[at].load(Ordering::Acquire))
     }
 
+    /// The first slot with the tag: nearly always the right one.
+    pub(crate) fn likely_slot(&self, tag: u32) -> Option<u32> {
+        let mut at = self.home(tag);
+        for _ in 0..self.entries.len() {
+            let entry = self.get(at);
+            if entry.is_empty() || (entry.tag() == tag && entry.slot().is_some()) {
+                return entry.slot();
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
     /// Points the entry at another slot.
     pub(crate) fn set(&self, at: usize, tag: u32, slot: u32) {
         let entry = u64::from(tag) << 32 | (u64::from(slot) + 1);

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use proto_model::BlockKey;
-
 use super::Writer;
 use crate::arena::Seek;
 use crate::lanes;
@@ -20,16 +18,14 @@ pub(super) struct Place {
 }
 
 impl Writer {
-    /// Finds a block's slot; first looks at `near`.
-    pub(super) fn find(&self, key: u64, near: Option<u32>) -> Option<u32> {
+    /// Finds a block's slot if it lies right behind or before the slot `last`.
+    pub(super) fn near(&self, key: u64, last: Option<u32>) -> Option<u32> {
         let holds = |slot: &u32| {
-            let Ok((page, offset)) = self.core.page(*slot) else {
-                return false;
-            };
-            page.set(offset) != SetId::EMPTY && page.key(offset) == key
+            let page = self.core.page(*slot);
+            page.is_ok_and(|(page, at)| page.set(at) != SetId::EMPTY && page.key(at) == key)
         };
-        near.filter(holds)
-            .or_else(|| self.place(key).map(|place| place.slot))
+        let behind = last?.checked_add(1).filter(holds);
+        behind.or_else(|| last?.checked_sub(1).filter(holds))
     }
 
     /// Finds a block's place in the table.
@@ -104,18 +100,6 @@ impl Writer {
         }
         self.sets.release(&self.core, set, 1);
         self.drop_block(slot);
-    }
-
-    /// Reads the table's lines of several keys at once, so that the memory
-    /// fetches them side by side rather than one after the other.
-    pub(super) fn touch(&self, keys: &[BlockKey]) {
-        let mut seen = 0;
-        for key in keys {
-            let hash = self.core.hash(key.0);
-            let table = &self.core.table[hash.sub];
-            seen ^= table.get(table.home(hash.tag)).tag();
-        }
-        std::hint::black_box(seen);
     }
 
     /// Writes a block into a free slot, the key before the set.

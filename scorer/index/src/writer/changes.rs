@@ -8,6 +8,7 @@ use proto_model::{BlockKey, Medium};
 use super::{CHUNK, SWEEP_PER_KEY, Writer};
 use crate::intern::{Edit, SetsFull};
 use crate::set_id::SetId;
+use crate::shared::TOUCH;
 
 /// The last change of a set, and how many blocks have made it.
 #[derive(Debug, Default)]
@@ -22,13 +23,16 @@ impl Writer {
         let mut last = None;
         for chunk in keys.chunks(CHUNK) {
             self.keep_books(chunk.len() * SWEEP_PER_KEY);
-            self.touch(chunk);
-            let mut step = Step::default();
-            let mut stored = 0;
-            for key in chunk {
-                match self.store_one(key.0, edit, &mut step, last) {
-                    Ok((at, new)) => {
-                        last = Some(at);
+            let (mut step, mut touched, mut stored) = (Step::default(), 0, 0);
+            for at in 0..chunk.len() {
+                let found = self.find(chunk, at, last, &mut touched);
+                let result = match found {
+                    Some(slot) => self.join(slot, edit, &mut step),
+                    None => self.store_new(chunk[at].0, edit, last),
+                };
+                match result {
+                    Ok((slot, new)) => {
+                        last = Some(slot);
                         stored += i64::from(new);
                     }
                     Err(SetsFull) => self.refuse(1),
@@ -44,36 +48,52 @@ impl Writer {
         let mut last = None;
         for chunk in keys.chunks(CHUNK) {
             self.keep_books(chunk.len() * SWEEP_PER_KEY);
-            self.touch(chunk);
-            let mut step = Step::default();
-            let mut removed = 0;
-            for key in chunk {
-                let Some(at) = self.find(key.0, beside(last)) else {
-                    continue;
-                };
-                last = Some(at);
-                removed += i64::from(self.remove_at(at, edit, &mut step));
+            let (mut step, mut touched, mut removed) = (Step::default(), 0, 0);
+            for at in 0..chunk.len() {
+                let found = self.find(chunk, at, last, &mut touched);
+                let Some(slot) = found else { continue };
+                last = Some(slot);
+                removed += i64::from(self.remove_at(slot, edit, &mut step));
             }
             self.settle(&mut step);
             self.count(slot, -removed);
         }
     }
 
-    /// Adds the membership; where it lies, and whether it is new.
-    fn store_one(
+    /// The slot of one key of a chunk. Where neighbours do not lie side by side,
+    /// the memory for the next few keys is looked at together.
+    fn find(
+        &self,
+        chunk: &[BlockKey],
+        at: usize,
+        last: Option<u32>,
+        touched: &mut usize,
+    ) -> Option<u32> {
+        let key = chunk[at].0;
+        self.near(key, last).or_else(|| {
+            if at >= *touched {
+                *touched = chunk.len().min(at + TOUCH);
+                self.core.touch(&chunk[at..*touched]);
+            }
+            self.place(key).map(|place| place.slot)
+        })
+    }
+
+    /// Adds a block that nobody has held; where it lies.
+    fn store_new(
         &mut self,
         key: u64,
         edit: Edit,
-        step: &mut Step,
         last: Option<u32>,
     ) -> Result<(u32, bool), SetsFull> {
-        let Some(at) = self.find(key, beside(last)) else {
-            let set = self.sets.edit(&self.core, SetId::EMPTY, edit)?;
-            return self
-                .add(key, set, last)
-                .map(|at| (at, true))
-                .ok_or(SetsFull);
-        };
+        let set = self.sets.edit(&self.core, SetId::EMPTY, edit)?;
+        self.add(key, set, last)
+            .map(|slot| (slot, true))
+            .ok_or(SetsFull)
+    }
+
+    /// Adds the membership to a block that somebody holds; whether it is new.
+    fn join(&mut self, at: u32, edit: Edit, step: &mut Step) -> Result<(u32, bool), SetsFull> {
         let before = self.set_at(at);
         let after = self.step(before, edit, step)?;
         if after != before {
@@ -138,9 +158,4 @@ impl Writer {
             page.put_set(offset, set);
         }
     }
-}
-
-/// The slot where the next block of a chain should lie.
-fn beside(last: Option<u32>) -> Option<u32> {
-    last.and_then(|last| last.checked_add(1))
 }
