@@ -49,27 +49,27 @@ impl Cache {
     /// Runs a prompt: what was missing is stored, and evicts what is oldest.
     pub(crate) fn run(&mut self, prompt: &[Hash], events: &mut Vec<Event>) {
         let hit = self.matched(prompt);
-        // An engine frees a prompt's blocks last block first, so that a prefix
-        // is never older than what comes after it.
-        for hash in prompt[..hit].iter().rev() {
+        let missing = prompt.len() - hit;
+        // What the prompt reuses is in use, so it cannot be evicted for the rest.
+        for hash in &prompt[..hit] {
             self.touch(*hash);
         }
-        let missing = &prompt[hit..];
         let room = self.capacity - self.used.len().min(self.capacity);
-        for _ in room..missing.len() {
+        for _ in room..missing {
             if let Some((_, hash)) = self.order.pop_first() {
                 self.used.remove(&hash);
                 events.push(Event::Removed(hash));
             }
         }
-        if missing.is_empty() {
-            return;
+        if missing > 0 {
+            events.push(Event::Stored {
+                first: hit,
+                last: prompt.len() - 1,
+            });
         }
-        events.push(Event::Stored {
-            first: hit,
-            last: prompt.len() - 1,
-        });
-        for hash in missing.iter().rev() {
+        // An engine frees a prompt's blocks last block first, so a prefix is never
+        // older than what comes after it, and no hole ever forms.
+        for hash in prompt.iter().rev() {
             self.touch(*hash);
         }
     }

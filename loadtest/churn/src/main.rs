@@ -80,7 +80,7 @@ async fn main() -> Result<()> {
         engines
             .push(Engine::connect(&standalone.events, number, oracle::MODEL, args.capacity).await?);
     }
-    println!("     events  messages  restarts  memberships  events/s  samples     RSS");
+    println!("     events  messages  restarts  memberships  events/s  samples   index     RSS");
     let (mut sent, mut messages, mut restarts) = (0_u64, 0_u64, 0_u64);
     let mut warm_rss = 0;
     while sent < args.events {
@@ -95,15 +95,16 @@ async fn main() -> Result<()> {
             sent += engine.step(&population, &mut random).await?;
             messages += 1;
         }
-        let lengths = oracle.settle(&engines).await?;
+        let (held, index_bytes) = oracle.settle(&engines).await?;
         let rate = (sent - before) as f64 / started.elapsed().as_secs_f64();
         oracle
             .compare(&engines, &population, args.samples, &mut random)
             .await?;
         let rss = standalone.resident_bytes()?;
         println!(
-            "{sent:>11} {messages:>9} {restarts:>9} {lengths:>12} {rate:>9.0} {:>8} {:>5} MB",
+            "{sent:>11} {messages:>9} {restarts:>9} {held:>12} {rate:>9.0} {:>8} {:>4} MB {:>4} MB",
             args.samples,
+            index_bytes >> 20,
             rss >> 20
         );
         if (sent as f64) < args.events as f64 * WARM_UP || warm_rss == 0 {

@@ -38,8 +38,8 @@ impl Oracle {
     }
 
     /// Waits until every engine's last message is in the index, then checks the
-    /// number of memberships. Returns it.
-    pub(crate) async fn settle(&mut self, engines: &[Engine]) -> Result<u64> {
+    /// number of memberships. Returns it, and the index's own count of its bytes.
+    pub(crate) async fn settle(&mut self, engines: &[Engine]) -> Result<(u64, u64)> {
         let deadline = tokio::time::Instant::now() + SETTLE_LIMIT;
         loop {
             let behind = self.behind(engines).await?;
@@ -62,7 +62,7 @@ impl Oracle {
                 stats.memberships
             );
         }
-        Ok(held)
+        Ok((held, stats.bytes))
     }
 
     async fn behind(&mut self, engines: &[Engine]) -> Result<Option<String>> {
