@@ -1,5 +1,6 @@
 //! From the configuration file's words to each crate's own.
 
+use std::io::Read;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 
@@ -7,7 +8,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use indexer_ingest::{BindConfig, ConnectConfig, Identity, IngestConfig};
 use indexer_store::EmbeddedOptions;
 use proto_model::Lora;
-use scorer_prompt::{HubConfig, HubModel, LibraryConfig, ModelLocation, ModelSource};
+use scorer_prompt::{
+    HubConfig, HubModel, LibraryConfig, ModelLocation, ModelOptions, ModelSource, RequestLimits,
+};
 use scorer_server::{InstanceNames, ModelsConfig, Weights};
 
 use crate::config::{
@@ -16,6 +19,12 @@ use crate::config::{
 
 /// The largest access token file that is read, in bytes.
 const TOKEN_LIMIT: u64 = 16 << 10;
+
+/// The largest chat template file that is read, in bytes.
+const TEMPLATE_LIMIT: u64 = 1 << 20;
+
+/// The largest template that a trusted request may bring, in bytes.
+const REQUEST_TEMPLATE_BYTES: usize = 256 << 10;
 
 /// The ingestor's configuration, checked by the ingestor too.
 pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
@@ -108,7 +117,11 @@ pub(crate) fn models(config: &Config) -> Result<ModelsConfig> {
         Ok(scorer_server::ModelConfig {
             name: model.name.clone(),
             aliases: model.aliases.clone(),
-            source: model.source.as_deref().map(source).transpose()?,
+            source: model
+                .source
+                .as_deref()
+                .map(|text| source(text, model))
+                .transpose()?,
             profile: model.profile,
             hash: rules(model)?,
             block_size: model.block_size,
@@ -122,7 +135,7 @@ pub(crate) fn models(config: &Config) -> Result<ModelsConfig> {
 }
 
 /// A directory if there is one of that name, else a name on the hub.
-fn source(text: &str) -> Result<ModelSource> {
+fn source(text: &str, model: &ModelSection) -> Result<ModelSource> {
     let directory = Path::new(text);
     let location = if directory.is_dir() {
         ModelLocation::Directory(directory.to_owned())
@@ -132,10 +145,35 @@ fn source(text: &str) -> Result<ModelSource> {
         })?;
         ModelLocation::Hub(name)
     };
-    Ok(ModelSource {
-        location,
-        options: Default::default(),
-    })
+    let chat_template = model
+        .chat_template
+        .as_deref()
+        .map(template_file)
+        .transpose()?;
+    let options = ModelOptions {
+        chat_template,
+        template_variables: model.chat_template_kwargs.clone(),
+        max_model_len: model.max_model_len,
+        ..Default::default()
+    };
+    Ok(ModelSource { location, options })
+}
+
+fn template_file(path: &Path) -> Result<String> {
+    read_bounded(path, TEMPLATE_LIMIT)
+        .with_context(|| format!("models[].chat_template {}", path.display()))
+}
+
+/// A small text file.
+fn read_bounded(path: &Path, limit: u64) -> Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(limit + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        bail!("more than {limit} bytes");
+    }
+    Ok(text)
 }
 
 fn rules(model: &ModelSection) -> Result<Option<proto_model::engine::HashRules>> {
@@ -165,16 +203,9 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
         settings.cache.clone_from(cache);
     }
     if let Some(path) = &hub.token_file {
-        let size = std::fs::metadata(path)
+        let token = read_bounded(path, TOKEN_LIMIT)
             .with_context(|| format!("hub.token_file {}", path.display()))?;
-        if size.len() > TOKEN_LIMIT {
-            bail!(
-                "hub.token_file {} has {} bytes: not a token",
-                path.display(),
-                size.len()
-            );
-        }
-        settings.token = Some(std::fs::read_to_string(path)?.trim().to_owned());
+        settings.token = Some(token.trim().to_owned());
     }
     settings.offline |= hub.offline;
     settings.timeout = hub.timeout.duration();
@@ -188,6 +219,16 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
 pub(crate) fn store(config: &Config) -> EmbeddedOptions {
     EmbeddedOptions {
         ring_bytes: config.store.history.as_usize(),
+        ..Default::default()
+    }
+}
+
+/// What a request may bring.
+pub(crate) fn request_limits(section: &ScorerSection) -> RequestLimits {
+    let trusted = section.trust_request_chat_template;
+    RequestLimits {
+        body_bytes: section.request_bytes.as_usize(),
+        template_bytes: if trusted { REQUEST_TEMPLATE_BYTES } else { 0 },
         ..Default::default()
     }
 }

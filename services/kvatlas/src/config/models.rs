@@ -22,6 +22,17 @@ pub(crate) struct ModelSection {
     /// only token ids and block keys can be scored.
     #[serde(default)]
     pub(crate) source: Option<String>,
+    /// A chat template file to use instead of the model's (`--chat-template`).
+    #[serde(default)]
+    pub(crate) chat_template: Option<PathBuf>,
+    /// Template variables for requests that do not set them
+    /// (`--default-chat-template-kwargs`).
+    #[serde(default)]
+    pub(crate) chat_template_kwargs: serde_json::Map<String, serde_json::Value>,
+    /// The engines' context in tokens (`--max-model-len`), for requests that
+    /// truncate to it.
+    #[serde(default)]
+    pub(crate) max_model_len: Option<usize>,
     /// How block keys come about.
     #[serde(default)]
     pub(crate) profile: Profile,
@@ -196,6 +207,16 @@ pub(super) fn check(models: &[ModelSection], mistakes: &mut Mistakes) {
             }
         }
         check_adapters(&path, model, mistakes);
+        let for_tokenizer = model.chat_template.is_some()
+            || model.max_model_len.is_some()
+            || !model.chat_template_kwargs.is_empty();
+        if for_tokenizer && model.source.is_none() {
+            mistakes.push(
+                format!("{path}.source"),
+                "nothing, but settings of a tokenizer",
+                "the tokenizer that chat_template, chat_template_kwargs or max_model_len belong to",
+            );
+        }
         if model.block_size == Some(0) {
             mistakes.push(format!("{path}.block_size"), 0, "the engines' --block-size");
         }

@@ -16,6 +16,9 @@ fn complete() -> Config {
         name: String::new(),
         aliases: Vec::new(),
         source: None,
+        chat_template: None,
+        chat_template_kwargs: serde_json::Map::new(),
+        max_model_len: None,
         profile: proto_model::Profile::Content,
         block_size: None,
         engine: Some(EngineSection {

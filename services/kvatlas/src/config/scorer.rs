@@ -22,6 +22,10 @@ pub(crate) struct ScorerSection {
     pub(crate) in_flight: usize,
     /// The largest request.
     pub(crate) request_bytes: ByteSize,
+    /// Whether a request may bring its own `chat_template`, as engines take them
+    /// with `--trust-request-chat-template`. Only for callers that are trusted:
+    /// a template is a program.
+    pub(crate) trust_request_chat_template: bool,
     /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
     /// `/query_by_hash`; others are called by their address.
     pub(crate) instances: BTreeMap<String, String>,
@@ -61,6 +65,7 @@ impl Default for ScorerSection {
             index_memory: ByteSize(16 << 30),
             in_flight: 1024,
             request_bytes: ByteSize::mib(8),
+            trust_request_chat_template: false,
             instances: BTreeMap::new(),
         }
     }

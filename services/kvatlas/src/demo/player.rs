@@ -176,12 +176,9 @@ fn headline(request: &RecordedRequest) -> String {
     let last = body["messages"]
         .as_array()
         .and_then(|messages| messages.last());
-    let text = match (
-        last.and_then(|message| message["content"].as_str()),
-        body["prompt"].as_str(),
-    ) {
-        (Some(text), _) | (None, Some(text)) => text,
-        (None, None) => return format!("{} ({} token ids)", request.note, request.token_ids.len()),
+    let message = last.and_then(|message| message["content"].as_str());
+    let Some(text) = message.or_else(|| body["prompt"].as_str()) else {
+        return format!("{} ({} token ids)", request.note, request.token_ids.len());
     };
     let short: String = text
         .split_whitespace()

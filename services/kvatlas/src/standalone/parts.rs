@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use indexer_ingest::Ingestor;
 use indexer_store::{DiskOptions, EmbeddedStore};
 use scorer_index::IndexLimits;
-use scorer_prompt::{ModelLibrary, RequestLimits};
+use scorer_prompt::ModelLibrary;
 use scorer_server::{
     FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Scorer, ScorerLimits,
     ScorerMetrics, Scoring,
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{ingest_role, listeners};
-use crate::config::{Config, ScorerSection};
+use crate::config::Config;
 use crate::wiring;
 
 pub(super) struct Parts {
@@ -75,7 +75,7 @@ impl Parts {
         let replica = Replica::new(IndexLimits { max_bytes }, FollowSettings::default());
         let prompts = Prompts::new(
             Arc::new(ModelLibrary::new(library)),
-            request_limits(&config.scorer),
+            wiring::request_limits(&config.scorer),
         );
         let scoring = Scoring::new(Arc::clone(&replica), Arc::new(catalog), prompts, weights);
         let scorer_metrics = ScorerMetrics::default();
@@ -185,11 +185,4 @@ async fn open_store(config: &Config) -> Result<EmbeddedStore> {
         .await
         .context("opening the store")?
         .context("store.data")
-}
-
-fn request_limits(section: &ScorerSection) -> RequestLimits {
-    RequestLimits {
-        body_bytes: section.request_bytes.as_usize(),
-        ..Default::default()
-    }
 }

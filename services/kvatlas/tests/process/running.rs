@@ -64,11 +64,17 @@ impl Running {
             "--set",
             "telemetry.log_format=json",
         ];
-        let mut child = kvatlas(&[&free, args].concat())
+        let child = kvatlas(&[&free, args].concat())
             .stderr(Stdio::piped())
             .spawn()
             .expect("kvatlas starts");
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut running = Self {
+            child,
+            events: String::new(),
+            grpc: String::new(),
+            http: String::new(),
+        };
+        let mut log = BufReader::new(running.child.stderr.take().expect("piped"));
         let mut seen = String::new();
         loop {
             let mut line = String::new();
@@ -79,13 +85,10 @@ impl Running {
                 let field = |name: &str| up[name].as_str().expect(name).to_owned();
                 // Whoever fills the pipe must not stop the process.
                 std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-                let (events, grpc, http) = (field("events"), field("grpc"), field("http"));
-                return Self {
-                    child,
-                    events,
-                    grpc,
-                    http,
-                };
+                running.events = field("events");
+                running.grpc = field("grpc");
+                running.http = field("http");
+                return running;
             }
             seen.push_str(&line);
         }
