@@ -12,6 +12,7 @@ mod parts;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use proto_model::Revision;
 use services_runtime::drain::{Roles, ServeError, cancel_on_signal};
 use services_runtime::metrics::Build;
 use tokio::task::JoinHandle;
@@ -64,7 +65,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<ExitCode> {
 }
 
 impl Standalone {
-    /// Starts with the given configuration; every port is bound on return.
+    /// Starts with the given configuration; on return every port is bound and
+    /// questions are answered.
     pub(crate) async fn start(config: &Config) -> Result<Self> {
         Self::start_until(config, CancellationToken::new()).await
     }
@@ -73,7 +75,10 @@ impl Standalone {
         let parts = Parts::build(config, BUILD, &stop).await?;
         let (events, grpc_url, http_url) = parts.addresses(config)?;
         let mut roles = Roles::new(stop.clone());
+        let replica = parts.replica();
         parts.spawn(config, &mut roles);
+        // Nobody should be told of an address that answers "not ready yet".
+        stop.run_until_cancelled(replica.reached(Revision(0))).await;
         let grace = config.drain_timeout.duration();
         let serving = tokio::spawn(roles.serve(grace));
         Ok(Self {

@@ -37,7 +37,7 @@ fn complete() -> Config {
 
 fn walk(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
-        Value::Object(map) => {
+        Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {
                 let path = if path.is_empty() {
                     key.clone()

@@ -131,6 +131,11 @@ impl Parts {
         ))
     }
 
+    /// The index that questions are answered from.
+    pub(super) fn replica(&self) -> Arc<Replica> {
+        Arc::clone(&self.replica)
+    }
+
     /// Starts serving. The ingestor ends first, then the store, so that what was
     /// read is appended and what was appended is on disk.
     pub(super) fn spawn(self, config: &Config, roles: &mut Roles) {

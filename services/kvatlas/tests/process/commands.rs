@@ -2,15 +2,16 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::engine_double::EngineDouble;
 use crate::running::{Engine, Running, recordings, run, text, wait_for};
 
 const TAG: &str = "v0.32.0-sha256_cbor";
 const MODEL: &str = "Qwen3-32B";
 const TOPIC: &str = "kv@10.1.2.3:8000@Qwen3-32B";
 
-fn json(output: &std::process::Output) -> Value {
+fn parsed(output: &std::process::Output) -> Value {
     let printed = text(&output.stdout);
     serde_json::from_str(&printed)
         .unwrap_or_else(|_| panic!("not JSON: {printed}\n{}", text(&output.stderr)))
@@ -19,7 +20,7 @@ fn json(output: &std::process::Output) -> Value {
 /// The one endpoint, once it has published everything.
 fn settled(standalone: &Running, engine: &Engine) -> Value {
     wait_for("endpoint", || {
-        let list = json(&run(&["endpoints", "--server", &standalone.grpc, "--json"]));
+        let list = parsed(&run(&["endpoints", "--server", &standalone.grpc, "--json"]));
         let endpoint = list.get(0)?.clone();
         (endpoint["next_sequence"] == engine.published).then_some(endpoint)
     })
@@ -64,7 +65,7 @@ fn endpoints_and_score_show_what_a_libzmq_engine_published() {
             &input,
         ]
         .concat();
-        let answer = json(&run(&asked));
+        let answer = parsed(&run(&asked));
         let prompt = answer["prompt_tokens"].as_u64().expect("tokens");
         assert_eq!(prompt, last["prompt_tokens"].as_u64().expect("tokens"));
         // All whole blocks but none with the last token.
@@ -90,7 +91,7 @@ fn an_adapter_is_learned_from_events() {
         "--model",
         "my-adapter",
     ];
-    let answer = json(&run(&[&asked[..], &["--tokens", "1,2,3"]].concat()));
+    let answer = parsed(&run(&[&asked[..], &["--tokens", "1,2,3"]].concat()));
     assert_eq!(answer["model"], MODEL);
 }
 
@@ -107,7 +108,7 @@ fn doctor_says_what_is_wrong_and_how_to_mend_it() {
     ];
     let nobody = run(&doctor);
     assert_eq!(nobody.status.code(), Some(1));
-    assert_eq!(json(&nobody)[0]["subject"], "endpoints");
+    assert_eq!(parsed(&nobody)[0]["subject"], "endpoints");
 
     let engine = Engine::play(&standalone, TAG, TOPIC);
     settled(&standalone, &engine);
@@ -117,6 +118,44 @@ fn doctor_says_what_is_wrong_and_how_to_mend_it() {
     // Wrong block size, no tokenizer.
     assert!(printed.contains("block_size"), "{printed}");
     assert!(printed.contains("no tokenizer"), "{printed}");
+}
+
+/// An engine whose template and tokenizer are ours, and one whose are not.
+#[test]
+fn doctor_compares_tokens_with_a_running_engine() {
+    let folder = recordings().join("model");
+    let standalone = Running::start(&["--model", &format!("{MODEL}={}", folder.display())]);
+    let _engine = Engine::play(&standalone, TAG, TOPIC);
+    let ours = |body: &Value| {
+        let input = if body.get("prompt").is_some() {
+            "completion"
+        } else {
+            "chat"
+        };
+        let asked = json!({ "model": MODEL, input: body, "include_token_ids": true });
+        let (status, answer) = standalone.curl("/v1/score", Some(&asked.to_string()));
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).expect("JSON")["token_ids"].clone()
+    };
+    let examine = |url: &str| {
+        let args = [
+            "doctor",
+            "--server",
+            &standalone.grpc,
+            "--http",
+            &standalone.http,
+            "--json",
+        ];
+        text(&run(&[&args[..], &["--engine", url, "--model", MODEL]].concat()).stdout)
+    };
+    std::thread::scope(|scope| {
+        let same = EngineDouble::start(scope, 3, |body| json!({ "tokens": ours(body) }));
+        let said = examine(&same);
+        assert!(!said.contains("the engine's"), "{said}");
+        let other = EngineDouble::start(scope, 3, |_| json!({ "tokens": [1, 2, 3] }));
+        let said = examine(&other);
+        assert_eq!(said.matches("the engine's 3 tokens").count(), 3, "{said}");
+    });
 }
 
 #[test]
@@ -142,7 +181,7 @@ fn the_index_survives_a_restart_on_disk() {
     drop(standalone);
     let standalone = Running::start(&["--data", data]);
     let after = wait_for("the stored index", || {
-        json(&run(&["endpoints", "--server", &standalone.grpc, "--json"]))
+        parsed(&run(&["endpoints", "--server", &standalone.grpc, "--json"]))
             .get(0)
             .cloned()
     });

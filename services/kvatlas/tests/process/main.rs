@@ -4,4 +4,5 @@
 mod clients;
 mod commands;
 mod demo;
+mod engine_double;
 mod running;
