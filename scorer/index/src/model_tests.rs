@@ -157,7 +157,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(who, medium, run)| Event::Store { who, medium, run }),
         5 => (any::<usize>(), 0_u8..4, run(), 1_u64..5)
             .prop_map(|(who, medium, run, step)| Event::Remove { who, medium, run, step }),
-        1 => (0_usize..5000).prop_map(Event::Sweep),
+        4 => prop_oneof![0_usize..40, 0_usize..5000].prop_map(Event::Sweep),
         1 => Just(Event::Rebuild),
     ]
 }

@@ -1,6 +1,9 @@
 //! What readers see. Everything here is changed by one writer and read by any
 //! number of readers at the same time, through atomics only.
 
+#[cfg(test)]
+mod interleave;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
@@ -193,10 +196,9 @@ impl Core {
                 return Ok(None);
             }
             if let Some(slot) = entry.slot().filter(|_| entry.tag() == hash.tag) {
-                let (page, offset) = self.page(slot)?;
-                let set = page.set(offset);
-                if set != SetId::EMPTY && page.key(offset) == key {
-                    return Ok(Some(Found { page, offset, set }));
+                let found = self.look(slot, key)?;
+                if found.is_some() {
+                    return Ok(found);
                 }
                 if table.get(at) != entry {
                     // The block has just been moved; look again where to.
@@ -206,6 +208,16 @@ impl Core {
             at = table.next(at);
         }
         Ok(None)
+    }
+
+    /// The block in a slot, if it is the one with the key, and held.
+    fn look(&self, slot: u32, key: u64) -> Result<Option<Found<'_>>, Torn> {
+        #[cfg(test)]
+        interleave::now(self);
+        let (page, offset) = self.page(slot)?;
+        let set = page.set(offset);
+        let same = set != SetId::EMPTY && page.key(offset) == key;
+        Ok(same.then_some(Found { page, offset, set }))
     }
 
     /// Looks at the memory that a search for each of the keys will need, all of

@@ -1,7 +1,7 @@
 //! Lookups while the writer writes: every answer must be explained by the state
 //! before or after each single change.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
@@ -126,6 +126,86 @@ fn every_answer_during_writes_is_explained() {
         }
         for round in 0..ROUNDS {
             write(&index, round, &ended);
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+/// Blocks of one generation; one in eight stays when the others go.
+const GENERATION: u64 = 16_000;
+const GENERATIONS: u64 = if cfg!(miri) { 0 } else { 40 };
+
+fn kept(generation: u64) -> Vec<BlockKey> {
+    let first = (generation + 1) << 32;
+    (first..first + GENERATION)
+        .step_by(8)
+        .map(BlockKey)
+        .collect()
+}
+
+/// Stores a generation, and lets all but the kept blocks go, so that those are
+/// moved together; then drops the kept ones of the generation before the last.
+fn turn(index: &PrefixIndex, generation: u64, newest: &AtomicU64) {
+    let first = (generation + 1) << 32;
+    let all: Vec<_> = (first..first + GENERATION).map(BlockKey).collect();
+    let medium = Medium::Gpu;
+    index.apply(&Delta::Stored {
+        holder: owner(0),
+        medium,
+        keys: all.clone(),
+    });
+    index.apply(&Delta::Stored {
+        holder: STEADY,
+        medium,
+        keys: kept(generation),
+    });
+    newest.store(generation, Ordering::Release);
+    index.apply(&Delta::Removed {
+        holder: owner(0),
+        medium,
+        keys: all,
+    });
+    for _ in 0..40 {
+        index.sweep(256);
+    }
+    if let Some(old) = generation.checked_sub(2) {
+        index.apply(&Delta::Removed {
+            holder: STEADY,
+            medium,
+            keys: kept(old),
+        });
+    }
+}
+
+#[test]
+fn a_block_that_moves_is_always_found() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    index.apply_all(&[began(STEADY), began(owner(0))]);
+    let (done, newest) = (AtomicBool::new(GENERATIONS == 0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (index, done, newest) = (&index, &done, &newest);
+            scope.spawn(move || {
+                let mut scratch = Scratch::new();
+                while !done.load(Ordering::Acquire) {
+                    let generation = newest.load(Ordering::Acquire);
+                    for key in kept(generation) {
+                        let matches = index.lookup(&[key], &mut scratch, None);
+                        let found = matches.iter().any(|m| m.holder == STEADY);
+                        let over = newest.load(Ordering::Acquire) > generation + 1;
+                        assert!(
+                            found || over || generation == 0,
+                            "{key:?} is held all the time"
+                        );
+                        if over {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        for generation in 0..GENERATIONS {
+            turn(&index, generation, &newest);
         }
         done.store(true, Ordering::Release);
     });

@@ -95,6 +95,37 @@ fn evictions_here_and_there_give_memory_back() {
     }
 }
 
+/// A block that is moved while a round is under way must not escape the round:
+/// the ended holder's slot would still be in its set when the next holder gets it.
+#[test]
+fn blocks_that_move_during_a_sweep_are_swept() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    (1..=3).for_each(|holder| index.apply(&began(holder)));
+    index.apply(&stored(1, 0..100_000));
+    let some = || (0..100_000).filter(|key| key % 10 == 0);
+    index.apply(&stored(2, some()));
+    index.apply(&stored(3, some()));
+    for (part, holder) in [(0_u64, 2), (1, 4), (2, 5), (3, 6)] {
+        index.apply(&removed(1, part * 25_000..(part + 1) * 25_000));
+        index.apply(&Delta::HolderEnded {
+            holder: Holder(holder),
+        });
+        let next = holder.max(3) + 1;
+        index.apply(&began(next));
+        index.apply(&stored(next, some()));
+        index.sweep(20_000);
+    }
+    index.apply(&Delta::HolderEnded { holder: Holder(7) });
+    while index.sweep(500) {}
+    for newcomer in 8..12 {
+        index.apply(&began(newcomer));
+        for key in some() {
+            assert_eq!(blocks_of(&index, newcomer, key..key + 1), 0, "block {key}");
+        }
+    }
+    assert!(some().all(|key| blocks_of(&index, 3, key..key + 1) == 1));
+}
+
 #[test]
 fn many_different_sets_give_memory_back() {
     let index = PrefixIndex::new(IndexLimits::default());
