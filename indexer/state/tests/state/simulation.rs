@@ -1,6 +1,5 @@
-//! Engines that store, evict, clear and restart; writers that lose, repeat and
-//! delay what engines send; an oracle that knows what each engine truly holds.
-//! One seed gives one run.
+//! Engines that store, evict, clear and restart; writers that lose, repeat and delay
+//! what engines send; an oracle that knows what each holds. One seed gives one run.
 //!
 //! Invariants, for every run and after every command:
 //!
@@ -12,10 +11,9 @@
 //!   prompt can hit them.
 //! - **I2** two writers that deliver everything come to what one comes to.
 //!
-//! Left out on purpose: a new life of which nobody sees anything until its
-//! sequence is the one expected of the old life. Without a stream id nothing can
-//! tell that message from the old life's next one. So the first message of a life
-//! without a stream id always reaches the state first.
+//! Left out on purpose: a new life first seen at the sequence expected of the old
+//! one. Without a stream id nothing tells the two apart, so there the first
+//! message of a life always reaches the state.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -331,10 +329,8 @@ impl World {
                         shown.is_subset(&truth),
                         "{publisher} is exact and shows too much"
                     );
-                    assert!(
-                        engine.usable().is_subset(&shown),
-                        "{publisher} is exact, not whole"
-                    );
+                    let whole = engine.usable().is_subset(&shown);
+                    assert!(whole, "{publisher} is exact, not whole");
                     let parked = self.replica.status[&publisher].parked;
                     assert!(
                         parked > 0 || shown == truth,
@@ -354,9 +350,7 @@ fn whatever_writers_lose_the_state_says_what_it_cannot_know() {
     let mut trusts = BTreeMap::<Trust, usize>::new();
     for seed in 0..120 {
         let mut world = World::new(seed, 4, 1 + seed as usize % 3);
-        for _ in 0..400 {
-            world.step([0, 2, 20, 60][seed as usize / 3 % 4]);
-        }
+        (0..400).for_each(|_| world.step([0, 2, 20, 60][seed as usize / 3 % 4]));
         world.settle();
         for (trust, count) in world.check_truth() {
             *trusts.entry(trust).or_default() += count;
@@ -374,9 +368,11 @@ fn two_writers_that_deliver_everything_are_one() {
         let mut sent = Vec::new();
         for _ in 0..300 {
             let at = world.random.below(3);
-            let message = match world.random.percent(2) {
-                true => world.engines[at].restart(&mut world.random),
-                false => world.engines[at].step(&mut world.random),
+            let restarts = world.random.percent(2);
+            let (engine, random) = (&mut world.engines[at], &mut world.random);
+            let message = match restarts {
+                true => engine.restart(random),
+                false => engine.step(random),
             };
             if message.1.sequence == 0 && !world.engines[at].with_stream {
                 world.deliver(at, message.0, vec![message.1.clone()]);

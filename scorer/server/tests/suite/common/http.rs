@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::{World, publisher, space, stored, tokens};
 
-pub async fn send(routes: &Router, request: Request<Body>) -> (StatusCode, Value) {
+pub(crate) async fn send(routes: &Router, request: Request<Body>) -> (StatusCode, Value) {
     let response = routes.clone().oneshot(request).await.expect("infallible");
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 16 << 20)
@@ -25,12 +25,12 @@ pub async fn send(routes: &Router, request: Request<Body>) -> (StatusCode, Value
     )
 }
 
-pub async fn post(routes: &Router, path: &str, body: Value) -> (StatusCode, Value) {
+pub(crate) async fn post(routes: &Router, path: &str, body: Value) -> (StatusCode, Value) {
     let request = Request::post(path).body(Body::from(body.to_string()));
     send(routes, request.expect("valid")).await
 }
 
-pub async fn get(routes: &Router, path: &str) -> (StatusCode, Value) {
+pub(crate) async fn get(routes: &Router, path: &str) -> (StatusCode, Value) {
     send(
         routes,
         Request::get(path).body(Body::empty()).expect("valid"),
@@ -40,7 +40,7 @@ pub async fn get(routes: &Router, path: &str) -> (StatusCode, Value) {
 
 /// Instance 1 holds two blocks on the GPU (rank 0) and a third on the CPU;
 /// instance 2 holds nothing of it on rank 1.
-pub async fn two_instances() -> (World, Router) {
+pub(crate) async fn two_instances() -> (World, Router) {
     let (world, space) = (World::new().await, space("llama-3-8b", None, 16));
     let prompt = tokens(1, 48);
     let one = publisher("east/10.0.0.1:8000", 0);
@@ -65,7 +65,7 @@ pub async fn two_instances() -> (World, Router) {
     );
     (world, routes)
 }
-pub fn local_hashes(tokens: &[u32]) -> Vec<u64> {
+pub(crate) fn local_hashes(tokens: &[u32]) -> Vec<u64> {
     tokens
         .chunks_exact(16)
         .map(|block| LocalHash::of(block, &[]).0)

@@ -1,9 +1,7 @@
 //! The index, health and reflection services over a real connection.
 
-mod common;
-
-use common::grpc::serve;
-use common::{World, publisher, space, stored, tokens};
+use crate::common::grpc::serve;
+use crate::common::{World, publisher, space, stored, tokens};
 use futures::StreamExt;
 use proto_api::v1::index_client::IndexClient;
 use proto_api::v1::watch_response::Item;

@@ -8,7 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::World;
 
-pub async fn serve(world: &World) -> Channel {
+pub(crate) async fn serve(world: &World) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));

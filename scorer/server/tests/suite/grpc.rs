@@ -1,11 +1,9 @@
 //! The scorer and llm-d services over a real connection.
 
-mod common;
-
 use std::time::Duration;
 
-use common::grpc::serve;
-use common::{World, publisher, recorded_model, space, stored, tokens};
+use crate::common::grpc::serve;
+use crate::common::{World, publisher, recorded_model, space, stored, tokens};
 use futures::StreamExt;
 use proto_api::llmd::GetPodScoresRequest;
 use proto_api::llmd::indexer_service_client::IndexerServiceClient;

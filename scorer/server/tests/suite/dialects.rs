@@ -1,10 +1,8 @@
 //! Dynamo's and Mooncake's requests and replies.
 
-mod common;
-
+use crate::common::http::{get, local_hashes, post, two_instances};
+use crate::common::{publisher, space, stored, tokens};
 use axum::http::StatusCode;
-use common::http::{get, local_hashes, post, two_instances};
-use common::{publisher, space, stored, tokens};
 use proto_model::{ContentChain, LocalHash, Medium};
 use serde_json::{Value, json};
 

@@ -1,14 +1,7 @@
 //! A scorer on an embedded store, fed by hand.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    reason = "each test binary uses a part of it"
-)]
-
-pub mod grpc;
-pub mod http;
+pub(crate) mod grpc;
+pub(crate) mod http;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -33,11 +26,11 @@ use scorer_server::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub struct World {
-    pub store: Arc<EmbeddedStore>,
-    pub scorer: Arc<Scorer>,
-    pub metrics: ScorerMetrics,
-    pub stop: CancellationToken,
+pub(crate) struct World {
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) scorer: Arc<Scorer>,
+    pub(crate) metrics: ScorerMetrics,
+    pub(crate) stop: CancellationToken,
     sequences: Mutex<HashMap<Publisher, u64>>,
     clock: AtomicU64,
 }
@@ -48,7 +41,7 @@ impl Drop for World {
     }
 }
 
-pub fn publisher(address: &str, rank: u32) -> Publisher {
+pub(crate) fn publisher(address: &str, rank: u32) -> Publisher {
     let endpoint: Endpoint = address.parse().expect("test address");
     Publisher {
         endpoint,
@@ -56,7 +49,7 @@ pub fn publisher(address: &str, rank: u32) -> Publisher {
     }
 }
 
-pub fn space(model: &str, lora: Option<&str>, block_size: u32) -> KeySpace {
+pub(crate) fn space(model: &str, lora: Option<&str>, block_size: u32) -> KeySpace {
     KeySpace {
         profile: Profile::Content,
         model: model.to_owned(),
@@ -67,17 +60,17 @@ pub fn space(model: &str, lora: Option<&str>, block_size: u32) -> KeySpace {
 }
 
 /// Tokens that differ by `seed`.
-pub fn tokens(seed: u32, count: u32) -> Vec<u32> {
+pub(crate) fn tokens(seed: u32, count: u32) -> Vec<u32> {
     (0..count).map(|n| seed * 100_000 + n).collect()
 }
 
 /// The run of a prompt's full blocks, without extra keys.
-pub fn stored(space: &KeySpace, tokens: &[u32], medium: Medium) -> Change {
+pub(crate) fn stored(space: &KeySpace, tokens: &[u32], medium: Medium) -> Change {
     stored_with(space, tokens, medium, &|_| Vec::new())
 }
 
 /// The run of a prompt's full blocks; the engine's hash is our chain value.
-pub fn stored_with(
+pub(crate) fn stored_with(
     space: &KeySpace,
     tokens: &[u32],
     medium: Medium,
@@ -103,11 +96,11 @@ pub fn stored_with(
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(ModelsConfig::default(), ScorerLimits::default()).await
     }
 
-    pub async fn with(config: ModelsConfig, limits: ScorerLimits) -> Self {
+    pub(crate) async fn with(config: ModelsConfig, limits: ScorerLimits) -> Self {
         let world = Self::unfollowed(config, limits);
         world.follow();
         world.scorer.scoring().replica().reached(Revision(0)).await;
@@ -115,7 +108,7 @@ impl World {
     }
 
     /// A world whose replica has not heard of its store.
-    pub fn unfollowed(config: ModelsConfig, limits: ScorerLimits) -> Self {
+    pub(crate) fn unfollowed(config: ModelsConfig, limits: ScorerLimits) -> Self {
         let store = Arc::new(EmbeddedStore::in_memory(EmbeddedOptions::default()));
         let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
         let library = LibraryConfig {
@@ -137,7 +130,7 @@ impl World {
         }
     }
 
-    pub fn follow(&self) {
+    pub(crate) fn follow(&self) {
         let replica = Arc::clone(self.scorer.scoring().replica());
         let store = Arc::clone(&self.store);
         let watch: Arc<dyn IndexWatch> = store;
@@ -145,7 +138,12 @@ impl World {
     }
 
     /// Appends a publisher's next message, and waits until answers count it.
-    pub async fn publish(&self, publisher: &Publisher, space: &KeySpace, changes: Vec<Change>) {
+    pub(crate) async fn publish(
+        &self,
+        publisher: &Publisher,
+        space: &KeySpace,
+        changes: Vec<Change>,
+    ) {
         let sequence = {
             let mut sequences = self.sequences.lock();
             let next = sequences.entry(publisher.clone()).or_default();
@@ -155,7 +153,7 @@ impl World {
         self.publish_at(publisher, space, sequence, changes).await;
     }
 
-    pub async fn publish_at(
+    pub(crate) async fn publish_at(
         &self,
         publisher: &Publisher,
         space: &KeySpace,
@@ -178,7 +176,7 @@ impl World {
         .await
     }
 
-    pub async fn append(&self, command: Command) -> Outcome {
+    pub(crate) async fn append(&self, command: Command) -> Outcome {
         let appended = self
             .store
             .append(&Batch {
@@ -194,12 +192,12 @@ impl World {
         appended.outcomes[0]
     }
 
-    pub async fn score(&self, query: ScoreQuery) -> Result<ScoreAnswer, Failure> {
+    pub(crate) async fn score(&self, query: ScoreQuery) -> Result<ScoreAnswer, Failure> {
         let outcome = self.scorer.score(Rpc::Score, Ok(query), None).await;
         outcome.map(scorer_server::Outcome::into_answer)
     }
 
-    pub async fn score_tokens(&self, model: &str, tokens: Vec<u32>) -> ScoreAnswer {
+    pub(crate) async fn score_tokens(&self, model: &str, tokens: Vec<u32>) -> ScoreAnswer {
         self.score(ScoreQuery::new(model, Input::Tokens(tokens)))
             .await
             .expect("an answer")
@@ -207,7 +205,7 @@ impl World {
 }
 
 /// The recorded engines' model, with its tokenizer and chat template.
-pub fn recorded_model() -> ModelSource {
+pub(crate) fn recorded_model() -> ModelSource {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vllm/model");
     ModelSource {
         location: ModelLocation::Directory(PathBuf::from(path)),
@@ -216,7 +214,7 @@ pub fn recorded_model() -> ModelSource {
 }
 
 /// `(address#rank, reusable tokens)` of every listed endpoint, in order.
-pub fn reusable(answer: &ScoreAnswer) -> Vec<(String, u32)> {
+pub(crate) fn reusable(answer: &ScoreAnswer) -> Vec<(String, u32)> {
     let name = |p: &Publisher| format!("{}#{}", p.endpoint.address(), p.rank.0);
     answer
         .endpoints

@@ -1,13 +1,11 @@
 //! A replica follows any store that keeps the seam, through every way in which
 //! a watch can begin and end.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{World, publisher, reusable, space, stored, tokens};
+use crate::common::{World, publisher, reusable, space, stored, tokens};
 use futures::stream::{self, StreamExt};
 use indexer_store::{IndexWatch, WatchError, WatchItem, WatchStream};
 use parking_lot::Mutex;

@@ -1,13 +1,11 @@
 //! The scorer's own HTTP routes, and its metrics.
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::http::{get, local_hashes, post, send, two_instances};
+use crate::common::{World, recorded_model, tokens};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use common::http::{get, local_hashes, post, send, two_instances};
-use common::{World, recorded_model, tokens};
 use scorer_server::{InstanceNames, ModelConfig, ModelsConfig, ScorerLimits, http_routes};
 use serde_json::json;
 

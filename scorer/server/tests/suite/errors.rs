@@ -1,11 +1,9 @@
 //! Every failure that a query can meet, with its kind and what it tells.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{World, publisher, recorded_model, space, stored, tokens};
+use crate::common::{World, publisher, recorded_model, space, stored, tokens};
 use proto_api::{FailureKind, Input, KeyForm, KeyList, ScoreQuery};
 use proto_model::{KeySpace, Medium, Profile};
 use scorer_server::{ModelConfig, ModelsConfig, Rpc, ScorerLimits};

@@ -1,8 +1,6 @@
 //! What endpoints hold of a prompt, on an embedded store fed by hand.
 
-mod common;
-
-use common::{World, publisher, reusable, space, stored, tokens};
+use crate::common::{World, publisher, reusable, space, stored, tokens};
 use proto_api::{Candidate, Input, MediumWeights, ReplicaState, ScoreQuery};
 use proto_model::{Change, Command, Incarnation, Lora, Medium, Trust};
 use scorer_server::{ModelConfig, ModelsConfig, ScorerLimits};

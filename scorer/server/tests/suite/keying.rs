@@ -1,8 +1,6 @@
 //! One prompt in every form in which it can be asked for, and keyed.
 
-mod common;
-
-use common::{World, publisher, reusable, space, stored, stored_with, tokens};
+use crate::common::{World, publisher, reusable, space, stored, stored_with, tokens};
 use proto_api::{Input, KeyForm, KeyList, ScoreQuery};
 use proto_model::engine::{EngineHasher, HashAlgorithm, HashRules};
 use proto_model::{

@@ -1,0 +1,11 @@
+//! The scorer as its callers see it.
+
+mod common;
+mod dialects;
+mod errors;
+mod follow;
+mod grpc;
+mod grpc_index;
+mod http;
+mod keying;
+mod scoring;
