@@ -5,26 +5,11 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::engine_double::EngineDouble;
-use crate::running::{Engine, Running, recordings, run, text, wait_for};
+use crate::running::{Engine, Running, parsed, recordings, run, settled, text, wait_for};
 
 const TAG: &str = "v0.32.0-sha256_cbor";
 const MODEL: &str = "Qwen3-32B";
 const TOPIC: &str = "kv@10.1.2.3:8000@Qwen3-32B";
-
-fn parsed(output: &std::process::Output) -> Value {
-    let printed = text(&output.stdout);
-    serde_json::from_str(&printed)
-        .unwrap_or_else(|_| panic!("not JSON: {printed}\n{}", text(&output.stderr)))
-}
-
-/// The one endpoint, once it has published everything.
-fn settled(standalone: &Running, engine: &Engine) -> Value {
-    wait_for("endpoint", || {
-        let list = parsed(&run(&["endpoints", "--server", &standalone.grpc, "--json"]));
-        let endpoint = list.get(0)?.clone();
-        (endpoint["next_sequence"] == engine.published).then_some(endpoint)
-    })
-}
 
 #[test]
 fn endpoints_and_score_show_what_a_libzmq_engine_published() {

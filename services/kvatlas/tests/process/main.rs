@@ -5,4 +5,5 @@ mod clients;
 mod commands;
 mod demo;
 mod engine_double;
+mod hybrid;
 mod running;

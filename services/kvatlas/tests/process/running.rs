@@ -1,8 +1,8 @@
 //! Starting the binary and waiting for it.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Nothing here takes this long unless it is broken.
@@ -139,16 +139,39 @@ impl Drop for Running {
     }
 }
 
-/// A libzmq engine that has published a whole recording and stays connected.
+/// A libzmq engine that plays a recording and stays connected.
 pub(crate) struct Engine {
     child: Child,
-    /// Messages that it published.
+    printed: BufReader<ChildStdout>,
+    /// Messages that it has published.
     pub(crate) published: u64,
 }
 
 impl Engine {
+    /// Publishes the whole recording of a server.
     pub(crate) fn play(standalone: &Running, tag: &str, topic: &str) -> Self {
         let events = recordings().join(format!("traces/{tag}.events.jsonl"));
+        let mut engine = Self::connect(standalone, &events, topic, &[]);
+        engine.listen();
+        engine
+    }
+
+    /// Connects, and publishes only what [`Engine::publish`] asks for.
+    pub(crate) fn stepwise(standalone: &Running, experiment: &str, topic: &str) -> Self {
+        let events = recordings().join(format!("experiments/{experiment}.jsonl"));
+        Self::connect(standalone, &events, topic, &["--step"])
+    }
+
+    /// Publishes the next messages.
+    pub(crate) fn publish(&mut self, count: u64) {
+        let input = self.child.stdin.as_mut().expect("piped");
+        writeln!(input, "{count}").expect("the peer listens");
+        let wanted = self.published + count;
+        self.listen();
+        assert_eq!(self.published, wanted, "the recording has ended");
+    }
+
+    fn connect(standalone: &Running, events: &Path, topic: &str, more: &[&str]) -> Self {
         let events = events.to_str().expect("UTF-8");
         let args = [
             "--connect",
@@ -158,20 +181,27 @@ impl Engine {
             "--events",
             events,
         ];
-        let mut child = python("tests/peers/publish.py", &args)
+        let mut child = python("tests/peers/publish.py", &[&args, more].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("Python runs; ./test.sh installs it");
+        let printed = BufReader::new(child.stdout.take().expect("piped"));
+        Self {
+            child,
+            printed,
+            published: 0,
+        }
+    }
+
+    fn listen(&mut self) {
         let mut line = String::new();
-        let mut printed = BufReader::new(child.stdout.take().expect("piped"));
-        printed.read_line(&mut line).expect("output");
-        let published = line
+        self.printed.read_line(&mut line).expect("output");
+        let count = line
             .trim()
             .strip_prefix("published ")
             .and_then(|count| count.parse().ok());
-        let published = published.unwrap_or_else(|| panic!("the peer said {line:?}"));
-        Self { child, published }
+        self.published = count.unwrap_or_else(|| panic!("the peer said {line:?}"));
     }
 }
 
@@ -192,4 +222,20 @@ pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) ->
         assert!(start.elapsed() < LIMIT, "no {what} within {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A command's answer as JSON.
+pub(crate) fn parsed(output: &Output) -> serde_json::Value {
+    let printed = text(&output.stdout);
+    serde_json::from_str(&printed)
+        .unwrap_or_else(|_| panic!("not JSON: {printed}\n{}", text(&output.stderr)))
+}
+
+/// The one endpoint, once the index has seen everything that was published.
+pub(crate) fn settled(standalone: &Running, engine: &Engine) -> serde_json::Value {
+    wait_for("endpoint", || {
+        let list = parsed(&run(&["endpoints", "--server", &standalone.grpc, "--json"]));
+        let endpoint = list.get(0)?.clone();
+        (endpoint["next_sequence"] == engine.published).then_some(endpoint)
+    })
 }
