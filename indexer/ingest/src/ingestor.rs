@@ -46,6 +46,30 @@ pub enum StartError {
     },
 }
 
+/// What an ingestor can be asked while it runs. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    findings: Findings,
+    queries: mpsc::Sender<Query>,
+}
+
+impl Monitor {
+    /// What is wrong with publishers.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// All publishers heard of, in order; none once the ingestor has ended.
+    pub async fn publishers(&self) -> Vec<PublisherView> {
+        let (answer, views) = oneshot::channel();
+        if self.queries.send(answer).await.is_err() {
+            return Vec::new();
+        }
+        views.await.unwrap_or_default()
+    }
+}
+
 /// A running ingestor. Dropping it stops it without draining; see
 /// [`Ingestor::shutdown`].
 #[derive(Debug)]
@@ -126,6 +150,12 @@ impl Ingestor {
             && !self.health.retrying.load(Ordering::Relaxed)
     }
 
+    /// A handle for questions.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        Monitor { findings: self.findings.clone(), queries: self.queries.clone() }
+    }
+
     /// What is wrong with publishers.
     #[must_use]
     pub fn findings(&self) -> &Findings {
@@ -134,11 +164,14 @@ impl Ingestor {
 
     /// All publishers heard of, in order.
     pub async fn publishers(&self) -> Vec<PublisherView> {
-        let (answer, views) = oneshot::channel();
-        if self.queries.send(answer).await.is_err() {
-            return Vec::new();
-        }
-        views.await.unwrap_or_default()
+        self.monitor().publishers().await
+    }
+
+    /// Whether it has ended by itself, which it never should: nothing is taken in
+    /// any more, and whoever runs it must say so.
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.driver.is_finished() && !self.stop.is_cancelled()
     }
 
     /// Stops reading, appends what has been read, and ends. What is not
@@ -147,9 +180,10 @@ impl Ingestor {
     pub async fn shutdown(mut self, limit: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        let drained = tokio::time::timeout(limit, &mut self.driver).await.is_ok();
+        let ended = tokio::time::timeout(limit, &mut self.driver).await;
         self.driver.abort();
-        drained && !self.health.closed.load(Ordering::Relaxed)
+        // A driver that panicked has drained nothing.
+        matches!(ended, Ok(Ok(()))) && !self.health.closed.load(Ordering::Relaxed)
     }
 }
 

@@ -24,5 +24,5 @@ pub use config::{
     IngestConfig, ModelConfig, ReplayConfig,
 };
 pub use findings::{Finding, FindingKind, Findings};
-pub use ingestor::{Ingestor, StartError};
+pub use ingestor::{Ingestor, Monitor, StartError};
 pub use view::PublisherView;

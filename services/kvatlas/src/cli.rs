@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// List the endpoints that a running scorer knows.
     Endpoints(ClientArgs),
+    /// Forget an endpoint that is gone, with all it held.
+    Forget(ForgetArgs),
     /// Examine a running KVAtlas: what was seen, what was expected, how to mend it.
     #[command(
         after_help = "Exit status: 0 nothing found, 1 warnings or errors found, 2 KVAtlas cannot be reached."
@@ -151,6 +153,23 @@ pub(crate) struct ScoreInput {
     /// Token ids.
     #[arg(long, value_name = "ID,ID,...", value_delimiter = ',')]
     pub(crate) tokens: Vec<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// The endpoint, as CLUSTER/IP:PORT or as `kvatlas endpoints` prints it.
+    pub(crate) endpoint: String,
+    /// Only this data-parallel rank.
+    #[arg(long)]
+    pub(crate) rank: Option<u32>,
+    /// The standalone's HTTP address.
+    #[arg(
+        long,
+        env = "KVATLAS_HTTP",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090"
+    )]
+    pub(crate) http: String,
 }
 
 #[derive(Debug, Args)]

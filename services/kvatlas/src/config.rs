@@ -13,7 +13,7 @@ mod store;
 
 pub(crate) use ingest::{BindTarget, ConnectTarget, IngestSection};
 pub(crate) use load::{flags, load};
-pub(crate) use models::{AdapterSection, EngineSection, HubSection, ModelSection};
+pub(crate) use models::{AdapterSection, EngineSection, HubSection, ModelSection, ServerKind};
 pub(crate) use scorer::ScorerSection;
 pub(crate) use store::StoreSection;
 

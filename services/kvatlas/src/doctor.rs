@@ -14,7 +14,7 @@ use anyhow::Result;
 use proto_api::v1::StatsRequest;
 
 use self::checks::{Diagnosis, Level};
-pub(crate) use self::ingest_report::{IngestReport, ReportedFinding};
+pub(crate) use self::ingest_report::{IngestReport, ReportedFinding, ReportedPublisher};
 use crate::cli::DoctorArgs;
 use crate::client::{self, said};
 
@@ -38,6 +38,9 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitCode> {
     let mut found = checks::replica(&stats);
     found.extend(checks::endpoints(&endpoints, now, args.silent_after));
     found.extend(checks::models(&stats));
+    if let Ok(waiting) = ingest_report::readiness(&args.http).await {
+        found.extend(waiting);
+    }
     match ingest_report::fetch(&args.http).await {
         Ok(report) => found.extend(ingest_report::diagnose(&report)),
         Err(error) => found.push(Diagnosis {

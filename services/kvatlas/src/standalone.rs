@@ -5,9 +5,11 @@
 //! ```
 //! The roles meet at the same seams as they would across processes.
 
+mod admin_routes;
 mod ingest_role;
 mod listeners;
 mod parts;
+mod retire;
 
 use std::process::ExitCode;
 

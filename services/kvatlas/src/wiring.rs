@@ -5,16 +5,17 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use indexer_ingest::{BindConfig, ConnectConfig, Identity, IngestConfig};
+use indexer_ingest::{BindConfig, ConnectConfig, EngineKind, Identity, IngestConfig};
 use indexer_store::EmbeddedOptions;
 use proto_model::Lora;
 use scorer_prompt::{
     HubConfig, HubModel, LibraryConfig, ModelLocation, ModelOptions, ModelSource, RequestLimits,
 };
-use scorer_server::{InstanceNames, ModelsConfig, Weights};
+use scorer_server::{InstanceNames, ModelsConfig, ScorerLimits, Weights};
 
 use crate::config::{
-    AdapterSection, BindTarget, Config, ConnectTarget, HubSection, ModelSection, ScorerSection,
+    AdapterSection, BindTarget, Config, ConnectTarget, HubSection, IngestSection, ModelSection,
+    ScorerSection, ServerKind,
 };
 
 /// The largest access token file that is read, in bytes.
@@ -34,10 +35,10 @@ pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
         ..Default::default()
     };
     for target in &section.bind {
-        ingest.bind.push(bind(target, section.replay_port)?);
+        ingest.bind.push(bind(target, section)?);
     }
     for target in &section.connect {
-        ingest.connect.push(connect(target)?);
+        ingest.connect.push(connect(target, section)?);
     }
     for model in &config.models {
         ingest.models.push(indexer_ingest::ModelConfig {
@@ -46,9 +47,16 @@ pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
             block_size: model.block_size,
             hash: rules(model)?,
             adapters: model.adapters.iter().map(adapter).collect(),
+            engine: match model.server {
+                ServerKind::Vllm => EngineKind::Vllm,
+                ServerKind::Sglang => EngineKind::Sglang,
+            },
             ..indexer_ingest::ModelConfig::new(&model.name)
         });
     }
+    ingest.bounds.message_bytes = at_least_one(section.message_bytes.as_usize());
+    ingest.bounds.connections = at_least_one(section.connections);
+    ingest.bounds.publishers = at_least_one(section.publishers);
     ingest.bounds.queue_messages = at_least_one(section.queue_messages);
     ingest.bounds.queue_bytes = at_least_one(section.queue_bytes.as_usize());
     ingest.batching.delay = section.batch_delay.duration();
@@ -67,7 +75,7 @@ pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
     Ok(ingest)
 }
 
-fn bind(target: &BindTarget, replay_port: Option<u16>) -> Result<BindConfig> {
+fn bind(target: &BindTarget, section: &IngestSection) -> Result<BindConfig> {
     let address = target
         .address
         .parse()
@@ -76,12 +84,14 @@ fn bind(target: &BindTarget, replay_port: Option<u16>) -> Result<BindConfig> {
     Ok(BindConfig {
         ranks: NonZeroU32::new(target.ranks).unwrap_or(NonZeroU32::MIN),
         identity: identity.map(|(address, model)| identity_of(address, model)),
-        replay_port,
+        replay_port: section.replay_port,
+        require_source_address: section.require_source_address,
+        topic_prefix: section.topic_prefix.clone(),
         ..BindConfig::new(address)
     })
 }
 
-fn connect(target: &ConnectTarget) -> Result<ConnectConfig> {
+fn connect(target: &ConnectTarget, section: &IngestSection) -> Result<ConnectConfig> {
     let place = || format!("ingest.connect {}", target.address);
     let address = target.address.parse().with_context(place)?;
     let replay = target
@@ -99,6 +109,7 @@ fn connect(target: &ConnectTarget) -> Result<ConnectConfig> {
         replay,
         identity,
         ranks: NonZeroU32::new(target.ranks).unwrap_or(NonZeroU32::MIN),
+        topic_prefix: section.topic_prefix.clone(),
         ..ConnectConfig::new(address)
     })
 }
@@ -219,6 +230,22 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
 pub(crate) fn store(config: &Config) -> EmbeddedOptions {
     EmbeddedOptions {
         ring_bytes: config.store.history.as_usize(),
+        ..Default::default()
+    }
+}
+
+/// Bounds on what is worked on at once.
+pub(crate) fn scorer_limits(section: &ScorerSection) -> ScorerLimits {
+    let cores = ScorerLimits::default().tokenizing;
+    ScorerLimits {
+        in_flight: section.in_flight,
+        tokenizing: if section.tokenizing == 0 {
+            cores
+        } else {
+            section.tokenizing
+        },
+        streams: section.streams,
+        deadline: section.deadline.duration(),
         ..Default::default()
     }
 }

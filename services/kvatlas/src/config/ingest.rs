@@ -1,5 +1,6 @@
 //! Section `ingest`: where events come from.
 
+use indexer_ingest::TcpAddress;
 use proto_model::Endpoint;
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, HumanDuration, Mistakes};
@@ -15,6 +16,19 @@ pub(crate) struct IngestSection {
     /// The replay port of engines that connect to us, plus the rank; none: gaps
     /// cannot be repaired and are said.
     pub(crate) replay_port: Option<u16>,
+    /// Refuse messages whose topic names another IP address than they come from.
+    /// ZeroMQ authenticates nobody; behind address translation this must stay off.
+    pub(crate) require_source_address: bool,
+    /// Only topics that begin with this are asked for.
+    pub(crate) topic_prefix: String,
+    /// A publisher without a connection for so long is forgotten, with all it held.
+    pub(crate) forget_after: HumanDuration,
+    /// The largest message; a peer that announces more is cut off.
+    pub(crate) message_bytes: ByteSize,
+    /// Connections of one bound socket.
+    pub(crate) connections: usize,
+    /// Publishers known at a time; messages of others are refused.
+    pub(crate) publishers: usize,
     /// How many messages may wait to be worked on; beyond, reading stops.
     pub(crate) queue_messages: usize,
     /// How many bytes of messages may wait.
@@ -72,6 +86,12 @@ impl Default for IngestSection {
             bind: vec![BindTarget::new("tcp://*:5557")],
             connect: Vec::new(),
             replay_port: None,
+            require_source_address: false,
+            topic_prefix: String::new(),
+            forget_after: HumanDuration::from_secs(15 * 60),
+            message_bytes: ByteSize::mib(16),
+            connections: 4096,
+            publishers: 16_384,
             queue_messages: 65_536,
             queue_bytes: ByteSize::mib(256),
             batch_delay: HumanDuration::from_millis(2),
@@ -134,6 +154,12 @@ impl IngestSection {
         }
         for (index, bind) in self.bind.iter().enumerate() {
             let path = format!("ingest.bind.{index}");
+            check_address(
+                &format!("{path}.address"),
+                &bind.address,
+                bind.ranks,
+                mistakes,
+            );
             check_ranks(&path, bind.ranks, mistakes);
             check_endpoint(&path, cluster, bind.endpoint.as_deref(), mistakes);
             if bind.endpoint.is_some() != bind.model.is_some() {
@@ -142,18 +168,50 @@ impl IngestSection {
         }
         for (index, connect) in self.connect.iter().enumerate() {
             let path = format!("ingest.connect.{index}");
+            check_address(
+                &format!("{path}.address"),
+                &connect.address,
+                connect.ranks,
+                mistakes,
+            );
+            if let Some(replay) = &connect.replay {
+                check_address(&format!("{path}.replay"), replay, connect.ranks, mistakes);
+            }
             check_ranks(&path, connect.ranks, mistakes);
             check_endpoint(&path, cluster, connect.endpoint.as_deref(), mistakes);
             if connect.endpoint.is_some() != connect.model.is_some() {
                 mistakes.push(&path, "only one of endpoint and model", "both or neither");
             }
         }
-        if self.queue_messages == 0 {
-            mistakes.push("ingest.queue_messages", 0, "at least 1");
+        for (key, value) in [
+            ("queue_messages", self.queue_messages),
+            ("connections", self.connections),
+            ("publishers", self.publishers),
+        ] {
+            if value == 0 {
+                mistakes.push(format!("ingest.{key}"), 0, "at least 1");
+            }
+        }
+        if self.message_bytes.bytes() < 64 << 10 {
+            mistakes.push("ingest.message_bytes", self.message_bytes, "at least 64KiB");
         }
         if self.queue_bytes.bytes() < 1 << 20 {
             mistakes.push("ingest.queue_bytes", self.queue_bytes, "at least 1MiB");
         }
+    }
+}
+
+/// The address of every rank must be one.
+fn check_address(path: &str, text: &str, ranks: u32, mistakes: &mut Mistakes) {
+    let last = text
+        .parse::<TcpAddress>()
+        .and_then(|address| address.for_rank(ranks.saturating_sub(1)));
+    if let Err(error) = last {
+        mistakes.push(
+            path,
+            error,
+            "tcp://ADDRESS:PORT, with a port left for every rank",
+        );
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proto_model::Profile;
 use proto_model::engine::{EngineHasher, EngineVersion, HashAlgorithm, HashRules};
+use scorer_prompt::HubModel;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use services_runtime::config::{HumanDuration, Mistakes};
 
@@ -33,6 +34,9 @@ pub(crate) struct ModelSection {
     /// truncate to it.
     #[serde(default)]
     pub(crate) max_model_len: Option<usize>,
+    /// Whose customs the engines follow: `vllm` or `sglang`.
+    #[serde(default)]
+    pub(crate) server: ServerKind,
     /// How block keys come about.
     #[serde(default)]
     pub(crate) profile: Profile,
@@ -46,6 +50,17 @@ pub(crate) struct ModelSection {
     /// LoRA adapters of this model. Those not listed are learned from events.
     #[serde(default)]
     pub(crate) adapters: Vec<AdapterSection>,
+}
+
+/// Whose customs a model's engines follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServerKind {
+    /// `AllBlocksCleared` without a medium empties the GPU's pool only.
+    #[default]
+    Vllm,
+    /// `AllBlocksCleared` without a medium empties every medium.
+    Sglang,
 }
 
 /// How a model's engines hash blocks.
@@ -173,6 +188,11 @@ impl Default for HubSection {
 
 impl HubSection {
     pub(super) fn check(&self, mistakes: &mut Mistakes) {
+        if let Some(file) = &self.token_file
+            && let Err(error) = std::fs::metadata(file)
+        {
+            mistakes.push("hub.token_file", error, "a readable file");
+        }
         if let Some(endpoint) = &self.endpoint
             && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
         {
@@ -219,6 +239,16 @@ pub(super) fn check(models: &[ModelSection], mistakes: &mut Mistakes) {
         }
         if model.block_size == Some(0) {
             mistakes.push(format!("{path}.block_size"), 0, "the engines' --block-size");
+        }
+        if let Some(source) = &model.source
+            && !Path::new(source).is_dir()
+            && let Err(error) = HubModel::named(source)
+        {
+            mistakes.push(
+                format!("{path}.source"),
+                error,
+                "a directory, or a name on the hub",
+            );
         }
         if let Some(Err(mistake)) = model.engine.as_ref().map(EngineSection::rules) {
             mistakes.push(format!("{path}.engine.{}", mistake.0), mistake.1, mistake.2);

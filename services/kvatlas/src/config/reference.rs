@@ -19,6 +19,7 @@ fn complete() -> Config {
         chat_template: None,
         chat_template_kwargs: serde_json::Map::new(),
         max_model_len: None,
+        server: super::ServerKind::Vllm,
         profile: proto_model::Profile::Content,
         block_size: None,
         engine: Some(EngineSection {

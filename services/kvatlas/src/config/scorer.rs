@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proto_model::Endpoint;
 use serde::{Deserialize, Serialize};
-use services_runtime::config::{ByteSize, ListenAddress, Mistakes};
+use services_runtime::config::{ByteSize, HumanDuration, ListenAddress, Mistakes};
 
 /// The gRPC and HTTP services.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,13 @@ pub(crate) struct ScorerSection {
     pub(crate) index_memory: ByteSize,
     /// Requests worked on at once; more are refused with RESOURCE_EXHAUSTED.
     pub(crate) in_flight: usize,
+    /// Prompts turned into tokens at a time; more wait their turn. 0: as many as
+    /// there are cores.
+    pub(crate) tokenizing: usize,
+    /// Open streams, of scores and of changes.
+    pub(crate) streams: usize,
+    /// The longest that a request may take.
+    pub(crate) deadline: HumanDuration,
     /// The largest request.
     pub(crate) request_bytes: ByteSize,
     /// Whether a request may bring its own `chat_template`, as engines take them
@@ -63,7 +70,10 @@ impl Default for ScorerSection {
             http: ListenAddress::any(8090),
             medium_weights: WeightsSection::default(),
             index_memory: ByteSize(16 << 30),
-            in_flight: 1024,
+            in_flight: 256,
+            tokenizing: 0,
+            streams: 256,
+            deadline: HumanDuration::from_secs(10),
             request_bytes: ByteSize::mib(8),
             trust_request_chat_template: false,
             instances: BTreeMap::new(),
@@ -93,8 +103,10 @@ impl ScorerSection {
                 mistakes.push("scorer.instances", error, "endpoints as cluster/ip:port");
             }
         }
-        if self.in_flight == 0 {
-            mistakes.push("scorer.in_flight", 0, "at least 1");
+        for (key, value) in [("in_flight", self.in_flight), ("streams", self.streams)] {
+            if value == 0 {
+                mistakes.push(format!("scorer.{key}"), 0, "at least 1");
+            }
         }
         if self.index_memory.bytes() < 1 << 20 {
             mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");

@@ -7,7 +7,7 @@ use services_runtime::config::ListenAddress;
 
 use super::Act;
 use crate::cli::DemoArgs;
-use crate::config::{AdapterSection, BindTarget, Config, EngineSection, ModelSection};
+use crate::config::{AdapterSection, BindTarget, Config, EngineSection, ModelSection, ServerKind};
 
 /// The model that the recorded servers were started with.
 const MODEL: &str = "Qwen3-32B";
@@ -107,6 +107,7 @@ impl Plan {
             chat_template: None,
             chat_template_kwargs: serde_json::Map::new(),
             max_model_len: None,
+            server: ServerKind::Vllm,
             profile: self.profile,
             block_size: None,
             engine: needed.then_some(rules),

@@ -18,6 +18,25 @@ const REPORT_LIMIT: u64 = 16 << 20;
 pub(crate) struct IngestReport {
     /// What is wrong, one entry per subject and kind.
     pub(crate) findings: Vec<ReportedFinding>,
+    /// Who has been heard of.
+    pub(crate) publishers: Vec<ReportedPublisher>,
+}
+
+/// One publisher as its ingestor sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReportedPublisher {
+    /// `cluster/address#rank`.
+    pub(crate) publisher: String,
+    /// Connections that deliver its messages.
+    pub(crate) connections: usize,
+    /// Whether its history is being fetched.
+    pub(crate) replaying: bool,
+    /// Whether its history can be fetched at all.
+    pub(crate) replayable: bool,
+    /// Restarts noticed.
+    pub(crate) restarts: u64,
+    /// Messages heard but not yet in the store.
+    pub(crate) lag: u64,
 }
 
 /// One finding of an ingestor.
@@ -37,6 +56,34 @@ pub(crate) struct ReportedFinding {
     pub(crate) count: u64,
 }
 
+/// What `GET /readyz` answers.
+#[derive(Debug, Deserialize)]
+struct Readiness {
+    waiting: Vec<Waiting>,
+}
+
+/// One condition that does not hold.
+#[derive(Debug, Deserialize)]
+struct Waiting {
+    name: String,
+    reason: String,
+}
+
+/// What the process itself says it waits for.
+pub(super) async fn readiness(url: &str) -> Result<Vec<Diagnosis>> {
+    let target = format!("{}/readyz", url.trim_end_matches('/'));
+    let text = tokio::task::spawn_blocking(move || get(&target)).await??;
+    let readiness: Readiness = serde_json::from_str(&text).context("not a readiness report")?;
+    let diagnoses = readiness.waiting.into_iter().map(|waiting| Diagnosis {
+        level: Level::Error,
+        subject: waiting.name,
+        seen: format!("not ready: {}", waiting.reason),
+        expected: "every part of the process ready".to_owned(),
+        advice: "see the process's log; a part that is gone needs a restart".to_owned(),
+    });
+    Ok(diagnoses.collect())
+}
+
 pub(super) async fn fetch(url: &str) -> Result<IngestReport> {
     let target = format!("{}/v1/ingest", url.trim_end_matches('/'));
     let text = tokio::task::spawn_blocking(move || get(&target)).await??;
@@ -46,6 +93,8 @@ pub(super) async fn fetch(url: &str) -> Result<IngestReport> {
 fn get(target: &str) -> Result<String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
+        // "Not ready" is an answer too.
+        .http_status_as_error(false)
         .build()
         .into();
     let mut response = agent
@@ -60,18 +109,28 @@ fn get(target: &str) -> Result<String> {
 }
 
 pub(super) fn diagnose(report: &IngestReport) -> Vec<Diagnosis> {
-    report
-        .findings
+    let gone = report
+        .publishers
         .iter()
-        .map(|finding| Diagnosis {
-            level: Level::Error,
-            subject: format!(
-                "{} ({}, {} times)",
-                finding.subject, finding.kind, finding.count
-            ),
-            seen: finding.seen.clone(),
-            expected: finding.expected.clone(),
-            advice: finding.advice.clone(),
-        })
-        .collect()
+        .filter(|publisher| publisher.connections == 0);
+    let gone = gone.map(|publisher| Diagnosis {
+        level: Level::Warning,
+        subject: publisher.publisher.clone(),
+        seen: "no connection delivers its messages any more".to_owned(),
+        expected: "a connection for as long as the engine runs".to_owned(),
+        advice:
+            "if the engine is gone: kvatlas forget CLUSTER/ADDRESS, or wait for ingest.forget_after"
+                .to_owned(),
+    });
+    let found = report.findings.iter().map(|finding| Diagnosis {
+        level: Level::Error,
+        subject: format!(
+            "{} ({}, {} times)",
+            finding.subject, finding.kind, finding.count
+        ),
+        seen: finding.seen.clone(),
+        expected: finding.expected.clone(),
+        advice: finding.advice.clone(),
+    });
+    found.chain(gone).collect()
 }

@@ -1,25 +1,23 @@
-//! The ingestor as a role: start, readiness, report, drain.
+//! The ingestor as a role: start, readiness, drain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
-use axum::extract::State;
-use axum::response::Json;
-use axum::routing::get;
-use indexer_ingest::{Findings, IngestConfig, Ingestor, StartError};
+use indexer_ingest::{IngestConfig, Ingestor, StartError};
 use indexer_store::EmbeddedStore;
 use proto_api::ReplicaState;
 use scorer_server::Replica;
+use services_runtime::admin::ReadyGate;
 use services_runtime::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::Gates;
-use crate::doctor::{IngestReport, ReportedFinding};
+use super::retire::Retirement;
 
 /// How often readiness is looked at.
 const READINESS_TICK: Duration = Duration::from_millis(100);
 
+/// Binds the sockets and starts taking messages in.
 pub(super) async fn start(
     config: IngestConfig,
     store: Arc<EmbeddedStore>,
@@ -31,18 +29,35 @@ pub(super) async fn start(
     Ok(started)
 }
 
-/// Keeps readiness up to date until the end, then drains: what was read is
-/// appended, what was appended is on disk.
+/// Why the role ended before it was asked to, or without its work done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IngestRoleError {
+    /// The ingestor's own task is gone: the index would stand still and look whole.
+    #[error("the ingestor has ended by itself; the log says where")]
+    Broken,
+    /// Messages were dropped at the end.
+    #[error("not everything that was read could be appended within {0:?}")]
+    NotDrained(Duration),
+}
+
+/// Keeps readiness up to date and forgets endpoints that are gone, until the end;
+/// then drains: what was read is appended, what was appended is on disk.
 pub(super) async fn run(
     ingestor: Ingestor,
     store: Arc<EmbeddedStore>,
     replica: Arc<Replica>,
     gates: Gates,
+    mut retirement: Retirement,
     drain: Duration,
     stop: CancellationToken,
-) -> Result<(), DrainError> {
+) -> Result<(), IngestRoleError> {
+    let monitor = ingestor.monitor();
     let mut tick = tokio::time::interval(READINESS_TICK);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        if ingestor.broken() {
+            gates.ingestor.not_ready("the ingestor has ended by itself");
+            return Err(IngestRoleError::Broken);
+        }
         set(
             &gates.ingestor,
             ingestor.ready(),
@@ -54,48 +69,21 @@ pub(super) async fn run(
             live,
             "not following the store yet, or no longer",
         );
+        retirement.look(&monitor, &replica, &store).await;
     }
     let drained = ingestor.shutdown(drain).await;
     store.close().await;
     if drained {
         Ok(())
     } else {
-        Err(DrainError { drain })
+        Err(IngestRoleError::NotDrained(drain))
     }
 }
 
-fn set(gate: &services_runtime::admin::ReadyGate, ready: bool, reason: &str) {
+fn set(gate: &ReadyGate, ready: bool, reason: &str) {
     if ready {
         gate.ready()
     } else {
         gate.not_ready(reason)
     }
-}
-
-/// Messages were dropped at the end.
-#[derive(Debug, thiserror::Error)]
-#[error("not everything that was read could be appended within {drain:?}")]
-pub(super) struct DrainError {
-    drain: Duration,
-}
-
-/// `GET /v1/ingest`: what the ingestor found.
-pub(super) fn router(ingestor: &Ingestor) -> axum::Router {
-    axum::Router::new()
-        .route("/v1/ingest", get(report))
-        .with_state(ingestor.findings().clone())
-}
-
-async fn report(State(findings): State<Findings>) -> Json<IngestReport> {
-    let findings = findings.list().into_iter().map(|finding| ReportedFinding {
-        kind: finding.kind.as_str().to_owned(),
-        subject: finding.subject,
-        seen: finding.seen,
-        expected: finding.expected,
-        advice: finding.advice,
-        count: finding.count,
-    });
-    Json(IngestReport {
-        findings: findings.collect(),
-    })
 }

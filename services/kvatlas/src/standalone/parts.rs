@@ -9,8 +9,7 @@ use indexer_store::{DiskOptions, EmbeddedStore};
 use scorer_index::IndexLimits;
 use scorer_prompt::ModelLibrary;
 use scorer_server::{
-    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Scorer, ScorerLimits,
-    ScorerMetrics, Scoring,
+    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Scorer, ScorerMetrics, Scoring,
 };
 use services_runtime::admin::{Readiness, ReadyGate};
 use services_runtime::drain::Roles;
@@ -18,7 +17,8 @@ use services_runtime::metrics::{Build, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ingest_role, listeners};
+use super::retire::Retirement;
+use super::{admin_routes, ingest_role, listeners};
 use crate::config::Config;
 use crate::wiring;
 
@@ -80,10 +80,7 @@ impl Parts {
         let scoring = Scoring::new(Arc::clone(&replica), Arc::new(catalog), prompts, weights);
         let scorer_metrics = ScorerMetrics::default();
         metrics.register(|registry| scorer_metrics.register(registry, Arc::clone(&replica)));
-        let limits = ScorerLimits {
-            in_flight: config.scorer.in_flight,
-            ..Default::default()
-        };
+        let limits = wiring::scorer_limits(&config.scorer);
         let scorer = Scorer::new(scoring, limits, scorer_metrics);
         let grpc = config.scorer.grpc.bind().await?;
         let http = config.scorer.http.bind().await?;
@@ -140,7 +137,7 @@ impl Parts {
     /// read is appended and what was appended is on disk.
     pub(super) fn spawn(self, config: &Config, roles: &mut Roles) {
         let stop = roles.stop();
-        let ingest_http = ingest_role::router(&self.ingestor);
+        let admin = admin_routes::router(self.ingestor.monitor(), Arc::clone(&self.store));
         let follow = Arc::clone(&self.replica).follow(Arc::clone(&self.store) as _, stop.clone());
         roles.spawn("replica", async move {
             follow.await;
@@ -158,7 +155,7 @@ impl Parts {
         );
         let router =
             listeners::http_router(&self.scorer, self.instances, self.metrics, self.readiness)
-                .merge(ingest_http);
+                .merge(admin);
         roles.spawn(
             "HTTP",
             services_runtime::http::serve(self.http, router, Default::default(), stop.clone()),
@@ -171,6 +168,7 @@ impl Parts {
                 self.store,
                 self.replica,
                 self.gates,
+                Retirement::after(config.ingest.forget_after.duration()),
                 drain,
                 stop,
             ),

@@ -144,6 +144,34 @@ fn doctor_compares_tokens_with_a_running_engine() {
 }
 
 #[test]
+fn an_endpoint_that_is_gone_is_forgotten_when_told_or_in_time() {
+    let standalone = Running::start(&["--set", "ingest.forget_after=1s"]);
+    let endpoints = || parsed(&run(&["endpoints", "--server", &standalone.grpc, "--json"]));
+    let gone = || {
+        wait_for("an empty list", || {
+            (endpoints().as_array()?.is_empty()).then_some(())
+        });
+    };
+    let engine = Engine::play(&standalone, TAG, TOPIC);
+    settled(&standalone, &engine);
+    let forgotten = run(&[
+        "forget",
+        "default/10.1.2.3:8000",
+        "--http",
+        &standalone.http,
+    ]);
+    assert!(forgotten.status.success(), "{}", text(&forgotten.stderr));
+    gone();
+    drop(engine);
+
+    let engine = Engine::play(&standalone, TAG, "kv@10.1.2.4:8000@Qwen3-32B");
+    settled(&standalone, &engine);
+    // Its connection goes, and after a while so does what it held.
+    drop(engine);
+    gone();
+}
+
+#[test]
 fn doctor_says_that_nothing_answers() {
     let output = run(&["doctor", "--server", "http://127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(2));
