@@ -153,7 +153,10 @@ impl Ingestor {
     /// A handle for questions.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
-        Monitor { findings: self.findings.clone(), queries: self.queries.clone() }
+        Monitor {
+            findings: self.findings.clone(),
+            queries: self.queries.clone(),
+        }
     }
 
     /// What is wrong with publishers.
@@ -302,4 +305,32 @@ fn endpoint_error(problem: proto_model::EndpointError) -> StartError {
         field: "identity".to_owned(),
         problem,
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use indexer_store::{EmbeddedOptions, EmbeddedStore};
+
+    use super::*;
+    use crate::BindConfig;
+
+    #[tokio::test]
+    async fn a_dead_driver_is_seen_and_has_drained_nothing() {
+        let address = "tcp://127.0.0.1:0".parse().expect("an address");
+        let config = IngestConfig {
+            bind: vec![BindConfig::new(address)],
+            ..IngestConfig::default()
+        };
+        let store = Arc::new(EmbeddedStore::in_memory(EmbeddedOptions::default()));
+        let started = Ingestor::start(config, store, &mut Registry::default()).await;
+        let ingestor = started.expect("starts");
+        assert!(ingestor.ready() && !ingestor.broken());
+        ingestor.driver.abort();
+        while !ingestor.driver.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(ingestor.broken() && !ingestor.ready());
+        assert!(ingestor.publishers().await.is_empty());
+        assert!(!ingestor.shutdown(Duration::from_secs(60)).await);
+    }
 }
