@@ -2,6 +2,7 @@
 
 mod otlp;
 mod panics;
+mod quiet;
 mod settings;
 mod trace_context;
 
@@ -13,7 +14,7 @@ use std::io::{self, IsTerminal};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use thiserror::Error;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{FilterExt, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -83,7 +84,8 @@ where
         .map_err(|source| TelemetryError::Filter {
             level: settings.log_level.clone(),
             source,
-        })?;
+        })?
+        .and(quiet::cap());
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(colours);

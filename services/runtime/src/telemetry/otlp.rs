@@ -16,6 +16,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::quiet::QUIET_TARGETS;
 use super::settings::OtlpSettings;
 use crate::metrics::Build;
 
@@ -90,13 +91,34 @@ pub(super) fn layer<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let silent = SILENT_TARGETS.map(|target| (target, LevelFilter::OFF));
-    let targets = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_targets(silent);
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(build.name))
         .with_threads(false)
-        .with_filter(targets)
+        .with_filter(targets())
         .boxed()
+}
+
+/// Spans and events of level info and above, of our own making only.
+fn targets() -> Targets {
+    let silent = SILENT_TARGETS.iter().chain(&QUIET_TARGETS);
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_targets(silent.map(|target| (*target, LevelFilter::OFF)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn what_sees_prompts_is_in_no_trace() {
+        let targets = targets();
+        for target in ["tokenizers::tokenizer", "minijinja", "tonic::transport"] {
+            assert!(!targets.would_enable(target, &Level::ERROR), "{target}");
+        }
+        assert!(targets.would_enable("scorer_server", &Level::INFO));
+        assert!(!targets.would_enable("scorer_server", &Level::DEBUG));
+    }
 }

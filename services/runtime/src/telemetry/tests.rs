@@ -57,6 +57,24 @@ fn the_filter_knows_targets() {
 }
 
 #[test]
+fn no_level_lets_a_library_log_the_prompts_that_it_sees() {
+    for level in ["trace", "info,tokenizers=trace,h2=debug,minijinja=trace"] {
+        let log = logged(LogFormat::Text, level, || {
+            tracing::trace!(target: "tokenizers::tokenizer::normalizer", "secret");
+            tracing::debug!(target: "tokenizers", "secret");
+            tracing::info!(target: "minijinja", "secret");
+            tracing::trace!(target: "h2::codec::framed_write", "secret");
+            tracing::debug!(target: "hyper_util::client", "secret");
+            tracing::warn!(target: "tokenizers", "a warning");
+            tracing::info!("our own");
+        });
+        assert!(!log.contains("secret"), "{level}: {log}");
+        assert!(log.contains("a warning"), "{level}: {log}");
+        assert!(log.contains("our own"), "{level}: {log}");
+    }
+}
+
+#[test]
 fn a_wrong_filter_is_named() {
     let settings = TelemetrySettings {
         log_level: "x=y=z".to_owned(),
