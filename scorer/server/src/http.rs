@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use proto_api::{Failure, FailureKind, limits};
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -63,10 +63,17 @@ async fn no_route(uri: Uri) -> Response {
     reply::failure(&Failure::new(FailureKind::NotFound, text))
 }
 
+/// A HEAD is answered as for a path that does not exist: there is none anywhere
+/// but where there is a GET, and it has no body that could say more.
 async fn no_method(method: Method, uri: Uri) -> Response {
-    let mut response = no_route(uri).await;
-    if method != Method::HEAD {
-        *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    if method == Method::HEAD {
+        return no_route(uri).await;
     }
-    response.into_response()
+    let path = uri.path();
+    let wanted = match path {
+        "/v1/score" | "/query" | "/query_by_hash" => "POST",
+        _ => "GET",
+    };
+    let seen: String = method.as_str().chars().take(16).collect();
+    reply::method_not_allowed(format!("{path} takes {wanted}, not {seen}"))
 }

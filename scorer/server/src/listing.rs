@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto_api::{Candidate, EndpointInfo, Failure, FailureKind, ModelInfo, StatsInfo, limits};
-use proto_model::{Publisher, PublisherStatus, Revision};
+use proto_model::{Publisher, PublisherStatus, Revision, Trust};
 
 use crate::replica::{Content, KnownPublisher};
 use crate::scoring::{Scoring, serves};
@@ -81,11 +81,15 @@ fn page_start(token: &str) -> Result<Option<Publisher>, Failure> {
 }
 
 fn info(content: &Content, known: &KnownPublisher) -> EndpointInfo {
+    let mut status = known
+        .status
+        .clone()
+        .unwrap_or_else(|| unreported(&known.name));
+    if content.is_short() {
+        status.cursor.trust = status.cursor.trust.min(Trust::Suspect);
+    }
     EndpointInfo {
-        status: known
-            .status
-            .clone()
-            .unwrap_or_else(|| unreported(&known.name)),
+        status,
         blocks: known
             .holder
             .map(|holder| content.held_by(holder))
@@ -103,7 +107,7 @@ fn unreported(name: &Publisher) -> PublisherStatus {
             incarnation: proto_model::Incarnation(0),
             next: 0,
             timestamp: proto_model::Timestamp(0),
-            trust: proto_model::Trust::Estimated,
+            trust: Trust::Estimated,
         },
         parked: 0,
         lost: 0,

@@ -89,9 +89,12 @@ impl Scorer {
         timeout: Option<Duration>,
     ) -> Result<Outcome, Failure> {
         let start = Instant::now();
-        let timeout = timeout
-            .unwrap_or(self.limits.deadline)
-            .min(self.limits.deadline);
+        let own = self.limits.deadline;
+        let late = match timeout {
+            Some(timeout) if timeout <= own => ScoreError::DeadlineExceeded,
+            _ => ScoreError::OwnDeadline(own),
+        };
+        let timeout = timeout.unwrap_or(own).min(own);
         let result = match query {
             Err(error) => Err(error),
             Ok(query) => {
@@ -99,7 +102,7 @@ impl Scorer {
                 let span = debug_span!("score", rpc = rpc.as_str(), model = %query.model, input = query.input.kind());
                 match tokio::time::timeout(timeout, self.admit(query).instrument(span)).await {
                     Ok(result) => result,
-                    Err(_) => Err(ScoreError::DeadlineExceeded),
+                    Err(_) => Err(late),
                 }
             }
         };

@@ -27,7 +27,7 @@ pub(crate) use warnings::Warnings;
 use std::sync::Arc;
 
 use proto_api::{Input, ReplicaState, ScoreAnswer, ScoreQuery, limits};
-use proto_model::{Revision, TokenId};
+use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
 use crate::models::ModelCatalog;
@@ -209,7 +209,8 @@ impl Scoring {
             filter.as_ref(),
             &mut warnings,
         );
-        if index.overflowed() > 0 {
+        let short = content.is_short();
+        if short {
             warnings.push("the index has reached its memory limit; matches may be short");
         }
         let weights = self.weights.overridden(&query.weights);
@@ -222,6 +223,10 @@ impl Scoring {
             &candidates,
             query,
         );
+        if short {
+            rows.iter_mut()
+                .for_each(|row| row.cap_trust(Trust::Suspect));
+        }
         rows.truncate(
             query
                 .limit

@@ -75,7 +75,7 @@ async fn answer(
     scorer: Arc<Scorer>,
     request: Result<ScoreRequest, Status>,
 ) -> Result<ScoreResponse, Status> {
-    let request = request.map_err(status::of_too_large)?;
+    let request = request.map_err(status::of_unreadable)?;
     let request_id = bounded(&request.request_id);
     let query = match request.request_id.is_empty() {
         true => Err(InvalidQuery::RequestIdMissing.into()),

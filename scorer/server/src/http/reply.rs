@@ -29,6 +29,16 @@ pub(super) fn failure(failure: &Failure) -> Response {
         .into_response()
 }
 
+/// The one refusal that gRPC has no code for.
+pub(super) fn method_not_allowed(text: String) -> Response {
+    let body = ErrorBody {
+        error: &text,
+        code: "method_not_allowed",
+        field: None,
+    };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
 /// A handler's result.
 pub(super) fn json<T: Serialize>(result: Result<T, Failure>) -> Response {
     match result {

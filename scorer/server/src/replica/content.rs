@@ -53,6 +53,14 @@ impl Content {
         &self.index
     }
 
+    /// Whether the index has refused or forgotten memberships for want of
+    /// memory. Nobody's blocks are then known in full, whatever their cursor
+    /// says: believe no one more than [`proto_model::Trust::Suspect`].
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.index.overflowed() > 0
+    }
+
     /// Who is who. Hold it for a moment only: the follower waits for it.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.directory.read()

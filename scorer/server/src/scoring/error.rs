@@ -1,5 +1,7 @@
 //! Why a query has no answer.
 
+use std::time::Duration;
+
 use proto_api::{Failure, FailureKind, InvalidQuery, limits};
 
 use crate::prompts::PromptsError;
@@ -86,6 +88,12 @@ pub enum ScoreError {
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before the answer was ready")]
     DeadlineExceeded,
+    /// The scorer's own limit passed; the caller set none, or a later one.
+    #[error(
+        "the answer was not ready within {} ms, the scorer's own limit (its setting deadline); try again, or ask another scorer",
+        .0.as_millis()
+    )]
+    OwnDeadline(Duration),
     /// The thread that worked on the query is gone.
     #[error("the query's worker ended without an answer")]
     WorkerLost,
@@ -110,7 +118,9 @@ impl From<&ScoreError> for Failure {
             ScoreError::Prompt(error) => error.into(),
             ScoreError::TooManyTokens(_) => field(Kind::TooLarge, "input"),
             ScoreError::Busy { .. } => Self::new(Kind::Busy, text),
-            ScoreError::DeadlineExceeded => Self::new(Kind::DeadlineExceeded, text),
+            ScoreError::DeadlineExceeded | ScoreError::OwnDeadline(_) => {
+                Self::new(Kind::DeadlineExceeded, text)
+            }
             ScoreError::WorkerLost => Self::new(Kind::Internal, text),
         }
     }

@@ -112,6 +112,13 @@ impl Row {
         }
     }
 
+    /// Believes the row's publisher no more than `most`.
+    pub(crate) fn cap_trust(&mut self, most: Trust) {
+        if let Some(status) = &mut self.status {
+            status.trust = status.trust.min(most);
+        }
+    }
+
     fn of(known: &KnownPublisher, space: Option<Arc<KeySpace>>) -> Self {
         Self {
             publisher: Arc::clone(&known.name),

@@ -109,8 +109,13 @@ impl World {
 
     /// A world whose replica has not heard of its store.
     pub(crate) fn unfollowed(config: ModelsConfig, limits: ScorerLimits) -> Self {
+        Self::sized(config, limits, IndexLimits::default())
+    }
+
+    /// A world without a follower, and with an index of the given size.
+    pub(crate) fn sized(config: ModelsConfig, limits: ScorerLimits, index: IndexLimits) -> Self {
         let store = Arc::new(EmbeddedStore::in_memory(EmbeddedOptions::default()));
-        let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
+        let replica = Replica::new(index, FollowSettings::default());
         let library = LibraryConfig {
             unlisted: Unlisted::Refuse,
             ..LibraryConfig::default()

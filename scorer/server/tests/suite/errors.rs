@@ -229,12 +229,18 @@ async fn late_answers_are_deadlines_exceeded() {
     };
     let world = World::with(with_tokenizer(), limits).await;
     let query = || Ok(ScoreQuery::new("m", Input::Text("hello".to_owned())));
-    for timeout in [Some(Duration::from_millis(20)), None] {
+    let cases = [
+        (Some(Duration::from_millis(20)), "the caller's deadline"),
+        (Some(Duration::from_secs(60)), "within 10000 ms"),
+        (None, "the scorer's own limit"),
+    ];
+    for (timeout, says) in cases {
         let failure = world
             .scorer
             .score(Rpc::Score, query(), timeout)
             .await
             .expect_err("late");
         assert_eq!(failure.kind, FailureKind::DeadlineExceeded);
+        assert!(failure.message.contains(says), "{failure} lacks {says:?}");
     }
 }

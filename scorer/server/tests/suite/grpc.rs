@@ -10,7 +10,7 @@ use proto_api::llmd::indexer_service_client::IndexerServiceClient;
 use proto_api::v1::index_client::IndexClient;
 use proto_api::v1::score_request::Input;
 use proto_api::v1::scorer_client::ScorerClient;
-use proto_api::v1::{ReplicaState, ScoreRequest, TokenIds, Trust, WatchRequest};
+use proto_api::v1::{ReplicaState, ScoreRequest, ScoreResponse, TokenIds, Trust, WatchRequest};
 use proto_api::{Failure, FailureKind};
 use proto_model::Medium;
 use scorer_server::{ModelConfig, ModelsConfig, ScorerLimits};
@@ -101,6 +101,34 @@ async fn failures_are_statuses_with_the_field() {
     let huge = request("", "m", vec![u32::MAX; 2 << 20]);
     let status = client.score(huge).await.expect_err("10 MiB");
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+}
+
+/// A score request whose model is no text.
+#[derive(Clone, PartialEq, prost::Message)]
+struct NoText {
+    #[prost(bytes = "vec", tag = "2")]
+    model: Vec<u8>,
+}
+
+#[tokio::test]
+async fn a_message_that_is_no_protobuf_is_the_callers_mistake() {
+    let world = World::new().await;
+    let mut client = tonic::client::Grpc::new(serve(&world).await);
+    let broken = || NoText { model: vec![0xff] };
+    client.ready().await.expect("connected");
+    let codec = tonic_prost::ProstCodec::<NoText, ScoreResponse>::default();
+    let path = "/kvatlas.v1.Scorer/Score".parse().expect("a path");
+    let unary = client.unary(Request::new(broken()), path, codec).await;
+    let status = unary.expect_err("unreadable");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    client.ready().await.expect("connected");
+    let codec = tonic_prost::ProstCodec::<NoText, ScoreResponse>::default();
+    let path = "/kvatlas.v1.Scorer/ScoreStream".parse().expect("a path");
+    let requests = Request::new(tokio_stream::iter([broken()]));
+    let answers = client.streaming(requests, path, codec).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    let status = answers.message().await.expect_err("unreadable");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
 }
 
 #[tokio::test]

@@ -143,10 +143,13 @@ async fn every_status_is_as_documented() {
             .is_some_and(|text| text.contains("ingestor")),
         "{reply}"
     );
-    assert_eq!(
-        get(&routes, "/query").await.0,
-        StatusCode::METHOD_NOT_ALLOWED
-    );
+    let (status, reply) = get(&routes, "/query").await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let told = json!({"error": "/query takes POST, not GET", "code": "method_not_allowed"});
+    assert_eq!(reply, told);
+    let (status, reply) = post(&routes, "/v1/stats", json!({})).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(reply["error"], "/v1/stats takes GET, not POST");
 }
 
 #[tokio::test]

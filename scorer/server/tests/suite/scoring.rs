@@ -1,9 +1,13 @@
 //! What endpoints hold of a prompt, on an embedded store fed by hand.
 
+use std::sync::Arc;
+
+use crate::common::http::get;
 use crate::common::{World, publisher, reusable, space, stored, tokens};
 use proto_api::{Candidate, Input, MediumWeights, ReplicaState, ScoreQuery};
-use proto_model::{Change, Command, Incarnation, Lora, Medium, Trust};
-use scorer_server::{ModelConfig, ModelsConfig, ScorerLimits};
+use proto_model::{Change, Command, Incarnation, Lora, Medium, Revision, Trust};
+use scorer_index::IndexLimits;
+use scorer_server::{InstanceNames, ModelConfig, ModelsConfig, ScorerLimits, http_routes};
 
 /// Names asked for, endpoints and tokens expected, names expected to be unknown.
 type CandidateCase = (
@@ -332,4 +336,26 @@ async fn a_restarted_engine_is_never_scored_by_its_old_life() {
     let answer = world.score_tokens("m", new).await;
     assert_eq!(reusable(&answer), [("a#0".into(), 8)]);
     assert_eq!(answer.endpoints[0].incarnation.0, 2);
+}
+
+#[tokio::test]
+async fn with_a_full_index_nobody_is_exact() {
+    let none = IndexLimits { max_bytes: 0 };
+    let world = World::sized(ModelsConfig::default(), ScorerLimits::default(), none);
+    world.follow();
+    let replica = world.scorer.scoring().replica();
+    replica.reached(Revision(0)).await;
+    let (space, prompt) = (space("m", None, 4), tokens(1, 8));
+    let changes = vec![stored(&space, &prompt, Medium::Gpu)];
+    world.publish(&publisher("a", 0), &space, changes).await;
+    let query = ScoreQuery {
+        include_unmatched: true,
+        ..ScoreQuery::new("m", Input::Tokens(prompt))
+    };
+    let answer = world.score(query).await.expect("an answer");
+    assert_eq!(answer.endpoints[0].trust, Trust::Suspect);
+    assert!(answer.warnings[0].contains("memory limit"));
+    let routes = http_routes(Arc::clone(&world.scorer), InstanceNames::default());
+    let (_, page) = get(&routes, "/v1/endpoints").await;
+    assert_eq!(page["endpoints"][0]["trust"], "suspect", "{page}");
 }
