@@ -8,6 +8,7 @@ mod filters;
 mod methods;
 mod output;
 mod python;
+mod shape;
 mod source;
 mod strftime;
 mod text;
@@ -47,6 +48,15 @@ impl Template {
         clock: Clock,
     ) -> Result<Self, TemplateError> {
         let source = source::prepare(source);
+        shape::check(&source)?;
+        with_stack(|| Self::compile_shallow(source, limits, clock))?
+    }
+
+    fn compile_shallow(
+        source: String,
+        limits: RenderLimits,
+        clock: Clock,
+    ) -> Result<Self, TemplateError> {
         let format = ContentFormat::detect(&source);
         let mentions_content = source.contains("content");
         let mut environment = environment::new(limits, clock);
@@ -145,6 +155,26 @@ impl Template {
         result.map_err(|error| self.failure(&error))?;
         output.into_text()
     }
+}
+
+/// Stack for compiling what [`shape::check`] lets through; callers may be
+/// threads with little. Only what is used takes memory.
+const COMPILE_STACK: usize = 64 << 20;
+
+fn with_stack<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, TemplateError> {
+    let failed = |reason: &str| TemplateError {
+        line: 0,
+        reason: reason.to_owned(),
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("template".to_owned())
+            .stack_size(COMPILE_STACK)
+            .spawn_scoped(scope, compile)
+            .map_err(|error| failed(&format!("no thread to compile it on: {error}")))?
+            .join()
+            .map_err(|_| failed("the compiler panicked"))
+    })
 }
 
 /// Ends the prompt where the message to continue ends, dropping what the
