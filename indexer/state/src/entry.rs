@@ -40,6 +40,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) limits: &'a StateLimits,
     pub(crate) counters: &'a mut Counters,
     pub(crate) parked_total: &'a mut usize,
+    /// Blocks of all other publishers.
+    pub(crate) blocks_elsewhere: usize,
     pub(crate) holders: &'a mut Holders,
 }
 
@@ -105,12 +107,12 @@ impl Entry {
     /// Nothing is held against older timestamps then: the new engine's clock may
     /// well be behind. What that gives up is written in `docs/state.md`.
     pub(crate) fn reset(&mut self, emit: &mut Emit<'_>, s: &mut Shared<'_>, p: &Publisher) {
-        self.begin_incarnation(Position::default(), emit, s, p);
+        self.begin_incarnation(Position::after_reset(), emit, s, p);
     }
 
-    /// Goes on at `next`.
+    /// Goes on at `next`, or stays there and is believed no further than `trust`.
     pub(crate) fn skip_to(&mut self, next: u64, trust: Trust, s: &mut Shared<'_>) {
-        let lost = next - self.position.next;
+        let lost = next.saturating_sub(self.position.next);
         self.lost = self.lost.saturating_add(lost);
         s.counters.messages_lost = s.counters.messages_lost.saturating_add(lost);
         self.position.next = next;

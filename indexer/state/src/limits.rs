@@ -17,6 +17,10 @@ pub struct StateLimits {
     /// Blocks (engine hashes) per publisher. A store beyond is not applied, is
     /// counted, and makes the publisher `suspect`.
     pub blocks_per_publisher: usize,
+    /// Blocks of all publishers together. A store beyond is treated like one
+    /// beyond `blocks_per_publisher`. A block takes 24 bytes in its slot and 8 to
+    /// 16 in two indexes: the default of 134,217,728 bounds tables at about 6 GiB.
+    pub blocks: usize,
     /// Parked copies per publisher. One more drops the oldest, which is counted
     /// and makes the publisher `partial`.
     pub parked_per_publisher: usize,
@@ -32,6 +36,7 @@ impl Default for StateLimits {
         Self {
             publishers: 100_000,
             blocks_per_publisher: 16 << 20,
+            blocks: 128 << 20,
             parked_per_publisher: 1 << 16,
             parked: 1 << 20,
             spaces_per_publisher: SPACES_MAX,

@@ -11,6 +11,15 @@ const CLOCK_STEP_MICROS: u64 = 1_000_000;
 /// The sequence that marks the end of a replay and numbers no message.
 const END_MARK: u64 = u64::MAX;
 
+/// The floor of an incarnation that began with a reset. No known time is as old.
+const NO_FLOOR: Timestamp = Timestamp(0);
+
+/// Whether the message says when it was made. A payload that cannot be read may
+/// not: then the sequence alone decides.
+fn is_known(timestamp: Timestamp) -> bool {
+    timestamp.0 != 0
+}
+
 /// Where a publisher stands in its own history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
@@ -20,7 +29,7 @@ pub(crate) struct Position {
     pub(crate) next: u64,
     /// Nothing up to this time belongs to this incarnation.
     pub(crate) floor: Option<Timestamp>,
-    /// The newest timestamp applied in this incarnation.
+    /// The newest timestamp applied in this incarnation; 0 if none was known.
     pub(crate) last: Option<Timestamp>,
     /// The timestamp of the message that showed this incarnation to have begun.
     pub(crate) shown: Option<Timestamp>,
@@ -58,12 +67,15 @@ impl Position {
                 return self.judge_sequence(*sequence, || Verdict::Duplicate, || Verdict::Gap);
             }
             let newest = self.last.max(self.shown).max(self.floor);
-            let newer = newest.is_none_or(|newest| *timestamp > newest);
+            let newer = newest.is_none_or(|newest| *timestamp > newest) && is_known(*timestamp);
             return if newer {
                 Verdict::Restart
             } else {
                 Verdict::Stale
             };
+        }
+        if !is_known(*timestamp) {
+            return self.judge_sequence(*sequence, || Verdict::Duplicate, || Verdict::Gap);
         }
         if self.floor.is_some_and(|floor| *timestamp <= floor) {
             return Verdict::Stale;
@@ -97,7 +109,8 @@ impl Position {
 
     /// Moves on after `message`, which is the next one.
     pub(crate) fn advance(&mut self, message: &Message) {
-        if self.last.is_none() {
+        let first = !self.last.is_some_and(is_known) && is_known(message.timestamp);
+        if first && self.floor != Some(NO_FLOOR) {
             let earliest = message
                 .timestamp
                 .0
@@ -110,12 +123,22 @@ impl Position {
         self.stream = self.stream.or(message.stream);
     }
 
+    /// The position after a reset: the clocks were wrong, so no time is too old,
+    /// and the first message, which may date from before the clock was set right,
+    /// lifts no floor.
+    pub(crate) fn after_reset() -> Self {
+        Self {
+            floor: Some(NO_FLOOR),
+            ..Self::default()
+        }
+    }
+
     /// The position of the incarnation that `message` shows to have begun.
     pub(crate) fn after_restart(&self, message: &Message) -> Self {
         Self {
             stream: message.stream,
             next: 0,
-            floor: self.floor.max(self.last),
+            floor: self.floor.max(self.last).filter(|floor| is_known(*floor)),
             last: None,
             shown: Some(message.timestamp),
         }

@@ -159,6 +159,7 @@ impl Restorer {
             });
         }
         self.state.parked_total += entry.parked.len();
+        self.state.blocks_total += entry.table.weight();
         self.state
             .publishers
             .insert(Arc::new(image.publisher), Arc::new(entry));

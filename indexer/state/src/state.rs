@@ -26,6 +26,7 @@ pub struct State {
     pub(crate) publishers: BTreeMap<Arc<Publisher>, Arc<Entry>>,
     pub(crate) holders: Holders,
     pub(crate) parked_total: usize,
+    pub(crate) blocks_total: usize,
     counters: Counters,
 }
 
@@ -52,6 +53,7 @@ impl State {
             publishers: BTreeMap::new(),
             holders: Holders { next: 1 },
             parked_total: 0,
+            blocks_total: 0,
             counters: Counters::default(),
         }
     }
@@ -135,7 +137,13 @@ impl State {
             Some(incarnation) => incarnation == entry.incarnation,
             None => entry.is_untouched(),
         };
-        if !meant || next <= entry.position.next {
+        // A gap of nothing says that what comes next may not follow on what there
+        // is. Without an incarnation it would be the repetition of one before.
+        let says_something = match incarnation {
+            Some(_) => next >= entry.position.next,
+            None => next > entry.position.next,
+        };
+        if !meant || !says_something {
             return Outcome {
                 cursor: Some(entry.cursor()),
                 ..Outcome::default()
@@ -215,6 +223,7 @@ impl State {
                 continue;
             };
             self.parked_total -= entry.parked.len();
+            self.blocks_total = self.blocks_total.saturating_sub(entry.table.weight());
             deltas.push(Delta::HolderEnded {
                 holder: entry.holder,
             });
@@ -253,15 +262,18 @@ impl State {
         };
         let entry = Arc::make_mut(entry);
         let before = entry.standing();
+        let blocks_elsewhere = self.blocks_total.saturating_sub(entry.table.weight());
         let mut emit = Emit::new(deltas, entry.holder);
         let mut shared = Shared {
             limits: &self.limits,
             counters: &mut self.counters,
             parked_total: &mut self.parked_total,
+            blocks_elsewhere,
             holders: &mut self.holders,
         };
         let mut outcome = change(entry, &mut emit, &mut shared);
         emit.flush();
+        self.blocks_total = blocks_elsewhere.saturating_add(entry.table.weight());
         outcome.cursor = Some(entry.cursor());
         if entry.standing() != before {
             deltas.push(Delta::Status(entry.status(publisher)));

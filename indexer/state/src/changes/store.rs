@@ -265,7 +265,9 @@ impl Changes<'_, '_, '_> {
     }
 
     fn is_full(&self) -> bool {
-        self.entry.table.weight() >= self.shared.limits.blocks_per_publisher
+        let (own, limits) = (self.entry.table.weight(), self.shared.limits);
+        own >= limits.blocks_per_publisher
+            || own.saturating_add(self.shared.blocks_elsewhere) >= limits.blocks
     }
 
     fn refuse_block(&mut self) {

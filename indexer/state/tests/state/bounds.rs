@@ -222,3 +222,37 @@ fn damaged_images_are_refused() {
     }
     assert!(matches!(restore(damaged), Err(RestoreError::Range { .. })));
 }
+
+#[test]
+fn all_publishers_together_hold_no_more_blocks_than_the_total() {
+    let limits = StateLimits {
+        blocks: 3,
+        ..StateLimits::default()
+    };
+    let mut state = State::new(limits.clone());
+    let two = || vec![stored(None, &[(1, 11), (2, 12)])];
+    apply(&mut state, &events(1, vec![message(0, 1, two())]));
+    apply(&mut state, &events(0, vec![message(0, 1, two())]));
+    let stats = state.stats();
+    assert_eq!((stats.blocks, stats.counters.blocks_refused), (3, 1));
+    assert_eq!(trust(&state), Trust::Suspect);
+    let other = state.cursor(&publisher(1)).expect("known");
+    assert_eq!(other.trust, Trust::Exact);
+
+    let mut restorer = Restorer::new(limits);
+    for piece in state.image() {
+        restorer.push(piece).expect("whole");
+    }
+    let mut state = restorer.finish().expect("whole");
+    let more = |n| vec![stored(None, &[(7, 7)]), stored(None, &[(n, n)])];
+    apply(&mut state, &events(0, vec![message(1, 2, more(8))]));
+    assert_eq!(state.stats().blocks, 3, "counted again from the image");
+
+    let gone = Command::EndpointRemoved {
+        endpoint: publisher(1).endpoint,
+        rank: Some(publisher(1).rank),
+    };
+    apply(&mut state, &gone);
+    apply(&mut state, &events(0, vec![message(2, 3, more(9))]));
+    assert_eq!(state.stats().blocks, 3, "two places were free again");
+}

@@ -63,7 +63,7 @@ impl Naive {
                 if let Some(p) = self.publishers.get_mut(publisher)
                     && p.incarnation == incarnation.0
                 {
-                    p.new_life(None, None, None);
+                    p.new_life(None, Some(0), None);
                     restarted = true;
                 }
                 Outcome {
@@ -106,7 +106,7 @@ impl Naive {
             || p.last.is_none(),
             |incarnation| incarnation == p.incarnation,
         );
-        if meant && next > p.next {
+        if meant && (next > p.next || next == p.next && incarnation.is_some()) {
             p.lost += next - p.next;
             p.next = next;
             p.blocks.trust = p.blocks.trust.min(Trust::Suspect);
@@ -133,7 +133,8 @@ impl Naive {
                 verdict => {
                     if verdict == "restart" {
                         let time = message.timestamp.0;
-                        p.new_life(message.stream, p.floor.max(p.last), Some(time));
+                        let floor = p.floor.max(p.last).filter(|floor| *floor > 0);
+                        p.new_life(message.stream, floor, Some(time));
                         outcome.restarted = true;
                     }
                     if message.sequence == p.next {
@@ -169,7 +170,7 @@ impl NaivePublisher {
         let (sequence, time) = (message.sequence, message.timestamp.0);
         if let (Some(ours), Some(theirs)) = (self.stream, message.stream) {
             if ours != theirs {
-                let newer = Some(time) > self.last.max(self.shown).max(self.floor);
+                let newer = time > 0 && Some(time) > self.last.max(self.shown).max(self.floor);
                 return if newer { "restart" } else { "stale" };
             }
             return match sequence {
@@ -178,17 +179,17 @@ impl NaivePublisher {
                 _ => "gap",
             };
         }
-        if Some(time) <= self.floor {
+        if time > 0 && Some(time) <= self.floor {
             "stale"
         } else if sequence == self.next {
             "apply"
         } else if sequence < self.next {
-            if self.last.is_some() && Some(time) > self.last {
+            if time > 0 && self.last.is_some() && Some(time) > self.last {
                 "restart"
             } else {
                 "duplicate"
             }
-        } else if Some(time) < self.last.max(self.shown) {
+        } else if time > 0 && Some(time) < self.last.max(self.shown) {
             "stale"
         } else {
             "gap"
@@ -211,7 +212,7 @@ impl NaivePublisher {
 
     fn message(&mut self, message: &Message, spaces: &[KeySpace]) {
         let time = message.timestamp.0;
-        if self.last.is_none() && time >= 1_000_000 {
+        if self.last.unwrap_or(0) == 0 && self.floor != Some(0) && time >= 1_000_000 {
             self.floor = self.floor.max(Some(time - 1_000_000));
         }
         self.next = message.sequence + 1;

@@ -120,7 +120,7 @@ fn an_unknown_publisher_stays_unknown_until_something_applies() {
 fn gaps_are_idempotent_and_bound_to_their_incarnation() {
     let mut bench = Bench::new();
     bench.send(0, 10, vec![stored(None, &[(1, 11)])]);
-    for ignored in [gap(None, 5), gap(Some(2), 5), gap(Some(1), 1)] {
+    for ignored in [gap(None, 5), gap(None, 1), gap(Some(2), 5), gap(Some(1), 0)] {
         bench.apply(&ignored);
         assert_eq!(bench.trust(), Trust::Exact);
     }
@@ -325,5 +325,74 @@ fn limits_refuse_and_change_nothing() {
     assert_eq!(
         (outcome.refused, outcome.cursor.map(|c| c.next)),
         (Some(Refusal::BadSpace), Some(1))
+    );
+}
+
+#[test]
+fn a_message_without_a_time_is_judged_by_its_sequence_alone() {
+    let second = 1_000_000;
+    let mut bench = Bench::new();
+    bench.send(0, 100 * second, vec![stored(None, &[(1, 11)])]);
+    assert_eq!(bench.send(1, 0, vec![Change::Unreadable]).applied, 1);
+    assert_eq!(bench.trust(), Trust::Suspect);
+    assert_eq!(bench.send(0, 0, vec![]).duplicates, 1, "no restart");
+    let gap = bench.send(5, 0, vec![]).gap.map(|gap| gap.expected);
+    assert_eq!(gap, Some(2));
+    let cursor = bench.state.cursor(&publisher(0)).expect("known");
+    assert_eq!(cursor.timestamp, Timestamp(100 * second), "not moved");
+    assert_eq!(bench.send(2, 98 * second, vec![]).stale, 1, "nor the floor");
+    assert_eq!(bench.send(2, 101 * second, vec![]).applied, 1);
+}
+
+#[test]
+fn a_first_message_without_a_time_leaves_the_floor_to_the_next() {
+    let second = 1_000_000;
+    let mut bench = Bench::new();
+    assert_eq!(bench.send(0, 0, vec![]).applied, 1);
+    bench.apply(&gap(None, 9));
+    assert_eq!(bench.trust(), Trust::Exact, "something was applied");
+    assert_eq!(bench.send(1, 50 * second, vec![]).applied, 1);
+    assert_eq!(bench.send(2, 48 * second, vec![]).stale, 1);
+}
+
+#[test]
+fn after_a_reset_a_first_message_from_the_future_bars_no_other() {
+    let second = 1_000_000;
+    let mut bench = Bench::new();
+    bench.send(0, 100 * second, vec![]);
+    assert_eq!(bench.send(1, 40 * second, vec![]).stale, 1);
+    bench.apply(&Command::Reset {
+        publisher: publisher(0),
+        incarnation: Incarnation(1),
+    });
+    assert_eq!(bench.send(0, 100 * second, vec![]).applied, 1);
+    assert_eq!(bench.send(1, 40 * second, vec![]).applied, 1);
+}
+
+#[test]
+fn a_gap_of_nothing_makes_suspect_and_moves_nothing() {
+    let mut bench = Bench::new();
+    bench.send(0, 10, vec![stored(None, &[(1, 11)])]);
+    for _ in 0..2 {
+        bench.apply(&gap(Some(1), 1));
+        let status = &bench.replica.status[&publisher(0)];
+        assert_eq!((status.lost, status.cursor.next), (0, 1));
+        assert_eq!(status.cursor.trust, Trust::Suspect);
+    }
+    bench.send(1, 11, vec![Change::Cleared { medium: None }]);
+    assert_eq!(bench.trust(), Trust::Exact);
+}
+
+#[test]
+fn sequences_at_the_end_of_their_range_overflow_nothing() {
+    let mut bench = Bench::new();
+    bench.apply(&gap(None, 5));
+    bench.apply(&gap(Some(1), u64::MAX - 1));
+    assert_eq!(bench.send(u64::MAX - 1, 10, vec![]).applied, 1);
+    bench.apply(&gap(Some(1), u64::MAX));
+    assert_eq!(bench.send(u64::MAX, 11, vec![]).stale, 1);
+    assert_eq!(
+        bench.state.cursor(&publisher(0)).expect("known").next,
+        u64::MAX
     );
 }
