@@ -132,7 +132,8 @@ pub struct Bounds {
     /// Messages between the sockets and the sequencers. When full, sockets are
     /// not read.
     pub queue_messages: NonZeroUsize,
-    /// Payload bytes of these messages.
+    /// Payload bytes of these messages. Messages above 64 KiB that are still
+    /// being received, and those that replays bring, may take as much each.
     pub queue_bytes: NonZeroUsize,
     /// Estimated bytes of messages that wait to be appended. When reached,
     /// nothing is taken from the queue.
@@ -166,11 +167,14 @@ pub struct Backoff {
 /// How replays are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayConfig {
-    /// Replays that run at the same time.
+    /// Replays that run at the same time, one per host; 16 times as many
+    /// connections may be open or being opened for them.
     pub parallel: NonZeroUsize,
     /// Tries before the missing messages are given up as lost.
     pub attempts: NonZeroU32,
-    /// Longest silence of the replay socket before a try counts as failed.
+    /// Longest time to connect, and longest silence of the replay socket, before
+    /// a try counts as failed. A try whose messages come more slowly than 100 or
+    /// 1 MiB a second is waited for no longer than this in all; any, ten times.
     pub timeout: Duration,
 }
 
@@ -260,7 +264,7 @@ impl Default for Bounds {
             pending_bytes: size(32 << 20),
             held_messages: size(4096),
             held_bytes: size(64 << 20),
-            message_bytes: size(64 << 20),
+            message_bytes: size(16 << 20),
             connections: size(4096),
             publishers: size(16_384),
             digests: size(8192),
@@ -291,10 +295,10 @@ impl Backoff {
 }
 
 impl Default for ReplayConfig {
-    /// Four at once, four tries, 5 s of silence.
+    /// 16 at once, four tries, 5 s of silence.
     fn default() -> Self {
         Self {
-            parallel: size(4),
+            parallel: size(16),
             attempts: NonZeroU32::MIN.saturating_add(3),
             timeout: Duration::from_secs(5),
         }

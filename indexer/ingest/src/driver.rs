@@ -174,6 +174,7 @@ impl Driver {
             publisher,
             run,
             news,
+            room: _room,
         } = replayed;
         self.touch(&publisher, |state, shared| match news {
             ReplayNews::Message { stamp, decoded } => {

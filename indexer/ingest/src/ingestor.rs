@@ -18,12 +18,12 @@ use crate::driver::{Driver, Health, Inputs, Parts, Query};
 use crate::findings::Findings;
 use crate::metrics::Metrics;
 use crate::models::{Models, hash_rules};
-use crate::replay::{REPLAY_QUEUE, Replayer};
+use crate::replay::{OPEN_PER_SLOT, REPLAY_QUEUE, Replayer, Turns};
 use crate::sockets::{self, Intake, SocketContext};
 use crate::source::Source;
 use crate::translate::Shared;
 use crate::view::PublisherView;
-use crate::zmtp::Limits;
+use crate::zmtp::{Budget, Limits};
 use crate::{AddressError, TcpAddress};
 
 /// Questions that may wait for the driver.
@@ -214,6 +214,7 @@ fn socket_context(
             ..Default::default()
         },
         message_bytes,
+        receiving: Budget::new(config.bounds.queue_bytes.get()),
         stop: stop.clone(),
         connections: AtomicU64::new(0),
     })
@@ -221,8 +222,14 @@ fn socket_context(
 
 fn replayer(config: &IngestConfig, news: mpsc::Sender<crate::replay::Replayed>) -> Replayer {
     let message_bytes = config.bounds.message_bytes.get();
+    let slots = config.replay.parallel.get().min(Semaphore::MAX_PERMITS);
+    let open = slots.saturating_mul(OPEN_PER_SLOT);
     Replayer {
-        slots: Arc::new(Semaphore::new(config.replay.parallel.get())),
+        turns: Turns::default(),
+        open: Arc::new(Semaphore::new(open.min(Semaphore::MAX_PERMITS))),
+        slots: Arc::new(Semaphore::new(slots)),
+        receiving: Budget::new(config.bounds.queue_bytes.get()),
+        queue: Budget::new(config.bounds.queue_bytes.get()),
         limits: Limits {
             message_bytes,
             frames: sockets::FRAMES,

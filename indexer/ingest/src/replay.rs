@@ -1,5 +1,8 @@
 //! Asking an engine for messages that it published before.
 
+mod fair;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +10,26 @@ use indexer_events::{
     BatchError, Decoded, FrameError, ReplayFrame, decode_batch, parse_replay, replay_request,
 };
 use proto_model::Publisher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
-use crate::config::{Backoff, HANDSHAKE_TIMEOUT};
+use crate::config::Backoff;
 use crate::sequencer::{ReplayEnd, ReplayOrder};
-use crate::sockets::connect;
 use crate::translate::Stamp;
-use crate::zmtp::{Connection, Limits, SocketType, ZmtpError};
+use crate::zmtp::{Budget, Connection, Limits, Room, SocketType, ZmtpError};
 use crate::{TcpAddress, decode};
+use fair::Pace;
+
+pub(crate) use fair::Turns;
 
 /// Messages between replays and the driver.
 pub(crate) const REPLAY_QUEUE: usize = 1024;
+
+/// Replay connections open or being opened for each that may run: hosts that do
+/// not answer keep only one another waiting.
+pub(crate) const OPEN_PER_SLOT: usize = 16;
 
 /// What a replay tells the driver.
 #[derive(Debug)]
@@ -25,6 +37,8 @@ pub(crate) struct Replayed {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) run: u64,
     pub(crate) news: ReplayNews,
+    /// In the queue, for a message.
+    pub(crate) room: Option<Room>,
 }
 
 /// One piece of a replay.
@@ -44,7 +58,9 @@ pub(crate) enum ReplayNews {
 enum ReplayError {
     #[error("cannot use the replay socket")]
     Connection(#[from] ZmtpError),
-    #[error("no answer within {0:?}")]
+    #[error("no connection within {0:?}")]
+    Connect(Duration),
+    #[error("no answer within {0:?}, or too slow a one")]
     Silence(Duration),
     #[error("answer is not a replay")]
     Frame(#[from] FrameError),
@@ -57,8 +73,17 @@ enum ReplayError {
 /// What replays share: limits, and how many may run at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct Replayer {
+    /// Each host is asked for one replay at a time.
+    pub(crate) turns: Turns,
+    /// Connections open or being opened.
+    pub(crate) open: Arc<Semaphore>,
+    /// Replays under way, on connections that have shaken hands.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) limits: Limits,
+    /// Of large messages that are being received.
+    pub(crate) receiving: Budget,
+    /// Of messages that the driver has not taken yet.
+    pub(crate) queue: Budget,
     pub(crate) events: indexer_events::Limits,
     pub(crate) timeout: Duration,
     pub(crate) backoff: Backoff,
@@ -76,9 +101,6 @@ impl Replayer {
         if order.failures > 0 {
             tokio::time::sleep(self.backoff.delay(order.failures)).await;
         }
-        let Ok(_slot) = Arc::clone(&self.slots).acquire_owned().await else {
-            return;
-        };
         let end = match self.fetch(&publisher, &address, order).await {
             Ok(()) => ReplayEnd::Complete,
             Err(ReplayError::Stopped) => return,
@@ -88,26 +110,62 @@ impl Replayer {
                 ReplayEnd::Failed
             }
         };
-        self.tell(&publisher, order.run, ReplayNews::Ended(end))
-            .await
-            .ok();
+        let ended = ReplayNews::Ended(end);
+        self.tell(&publisher, order.run, ended, None).await.ok();
     }
 
+    /// A slot is taken only once the other side has shaken hands.
     async fn fetch(
         &self,
         publisher: &Arc<Publisher>,
         address: &TcpAddress,
         order: ReplayOrder,
     ) -> Result<(), ReplayError> {
-        let stream = connect(address).await.map_err(ZmtpError::from)?;
-        let opening = Connection::open(stream, SocketType::Dealer, self.limits, HANDSHAKE_TIMEOUT);
-        let mut connection = opening.await?;
+        let addresses = self.in_time(resolve(address)).await?;
+        let host = addresses.first().map(SocketAddr::ip);
+        let host = host.ok_or_else(|| ZmtpError::Io(std::io::ErrorKind::NotFound.into()))?;
+        let _turn = self.turns.take(host).await.ok_or(ReplayError::Stopped)?;
+        let open = Arc::clone(&self.open).acquire_owned().await;
+        let _open = open.map_err(|_| ReplayError::Stopped)?;
+        let mut connection = self.in_time(self.open(&addresses)).await?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let _slot = slot.map_err(|_| ReplayError::Stopped)?;
+        self.ask(&mut connection, publisher, order).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        opening: impl Future<Output = Result<T, ZmtpError>>,
+    ) -> Result<T, ReplayError> {
+        let opened = tokio::time::timeout(self.timeout, opening).await;
+        Ok(opened.map_err(|_| ReplayError::Connect(self.timeout))??)
+    }
+
+    async fn open(&self, addresses: &[SocketAddr]) -> Result<Connection, ZmtpError> {
+        let stream = TcpStream::connect(addresses).await?;
+        stream.set_nodelay(true)?;
+        let budget = self.receiving.clone();
+        let kind = SocketType::Dealer;
+        Connection::open(stream, kind, self.limits, budget, self.timeout).await
+    }
+
+    async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: &mut Connection<S>,
+        publisher: &Arc<Publisher>,
+        order: ReplayOrder,
+    ) -> Result<(), ReplayError> {
         let request = replay_request(order.from);
         connection.send(&[&request[0], &request[1]]).await?;
+        let mut pace = Pace::new(self.timeout);
         let mut last: Option<u64> = None;
         loop {
-            let received = tokio::time::timeout(self.timeout, connection.receive()).await;
-            let frames = received.map_err(|_| ReplayError::Silence(self.timeout))??;
+            let since = Instant::now();
+            let received = tokio::time::timeout(pace.left(), connection.receive()).await;
+            let received = received.map_err(|_| ReplayError::Silence(self.timeout))??;
+            let frames = received.frames;
+            let size = frames.iter().map(|frame| frame.len()).sum();
+            pace.came(since.elapsed(), size);
             let (sequence, stream, payload) = match parse_replay(&frames)? {
                 ReplayFrame::End => return Ok(()),
                 ReplayFrame::Message {
@@ -124,6 +182,8 @@ impl Replayer {
                 });
             }
             last = Some(sequence);
+            let room = self.queue.take(size).await;
+            drop(received.room);
             let decoded = decode_batch(&payload, &self.events);
             let timestamp = decode::timestamp(&payload, decoded.as_ref().ok());
             let stamp = Stamp {
@@ -135,7 +195,7 @@ impl Replayer {
                 stamp,
                 decoded: Box::new(decoded),
             };
-            self.tell(publisher, order.run, news).await?;
+            self.tell(publisher, order.run, news, room).await?;
         }
     }
 
@@ -144,11 +204,13 @@ impl Replayer {
         publisher: &Arc<Publisher>,
         run: u64,
         news: ReplayNews,
+        room: Option<Room>,
     ) -> Result<(), ReplayError> {
         let replayed = Replayed {
             publisher: Arc::clone(publisher),
             run,
             news,
+            room,
         };
         self.news
             .send(replayed)
@@ -156,3 +218,12 @@ impl Replayer {
             .map_err(|_| ReplayError::Stopped)
     }
 }
+
+async fn resolve(address: &TcpAddress) -> Result<Vec<SocketAddr>, ZmtpError> {
+    let (host, port) = address.to_socket();
+    let found = tokio::net::lookup_host((host.as_str(), port)).await?;
+    Ok(found.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,6 @@ mod intake;
 mod receive;
 
 pub(crate) use accept::{bind, serve};
-pub(crate) use dial::{connect, keep_connected};
+pub(crate) use dial::keep_connected;
 pub(crate) use intake::{Inbound, Intake, Live, intake};
 pub(crate) use receive::{FRAMES, SocketContext};

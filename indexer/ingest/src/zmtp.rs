@@ -6,12 +6,15 @@
 //! (<https://rfc.zeromq.org/spec/23/>): a SUB that binds or connects, and a
 //! DEALER that asks. `docs/adr/0003-own-zmtp-reader.md` says why it is ours.
 
+mod budget;
 mod connection;
 mod error;
 mod frame;
 mod handshake;
 
-pub(crate) use connection::Connection;
+pub(crate) use budget::{Budget, Room};
+pub(crate) use connection::{Connection, Received};
 pub(crate) use error::ZmtpError;
-pub(crate) use frame::{Decoder, Item, Limits};
+pub(crate) use frame::Limits;
+use frame::{Decoder, Item};
 pub(crate) use handshake::SocketType;

@@ -13,7 +13,7 @@ use crate::source::Source;
 use crate::zmtp::{Connection, ZmtpError};
 
 /// Opens a TCP connection, within the time of a handshake.
-pub(crate) async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
+async fn connect(address: &TcpAddress) -> io::Result<TcpStream> {
     let (host, port) = address.to_socket();
     let connecting = TcpStream::connect((host.as_str(), port));
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use indexer_events::{BatchError, Decoded};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::config::Bounds;
 use crate::metrics::Metrics;
 use crate::source::Stream;
 use crate::translate::Stamp;
+use crate::zmtp::{Budget, Room};
 
 /// What connections tell the driver.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(crate) struct Live {
 /// Room in the queue; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _bytes: OwnedSemaphorePermit,
+    _bytes: Room,
     size: i64,
     metrics: Metrics,
 }
@@ -54,14 +55,14 @@ impl Drop for Permit {
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     queue: mpsc::Sender<Inbound>,
-    bytes: Arc<Semaphore>,
+    bytes: Budget,
     metrics: Metrics,
 }
 
 /// A queue and its receiving side.
 pub(crate) fn intake(bounds: &Bounds, metrics: &Metrics) -> (Intake, mpsc::Receiver<Inbound>) {
     let (queue, receiver) = mpsc::channel(bounds.queue_messages.get());
-    let bytes = Arc::new(Semaphore::new(kib(bounds.queue_bytes.get()) as usize));
+    let bytes = Budget::new(bounds.queue_bytes.get());
     (
         Intake {
             queue,
@@ -72,24 +73,14 @@ pub(crate) fn intake(bounds: &Bounds, metrics: &Metrics) -> (Intake, mpsc::Recei
     )
 }
 
-/// Bytes in whole KiB, at least one.
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024).max(1)).unwrap_or(u32::MAX)
-}
-
 impl Intake {
-    /// Waits for room for a message of `size` bytes; `None` at shutdown.
+    /// Waits for room for a message of `size` bytes.
     pub(crate) async fn admit(&self, size: usize) -> Option<Permit> {
-        let units = kib(size);
-        let now = Arc::clone(&self.bytes).try_acquire_many_owned(units);
-        let bytes = match now {
-            Ok(permit) => permit,
-            Err(_) => {
+        let bytes = match self.bytes.try_take(size) {
+            Some(room) => room,
+            None => {
                 self.metrics.queue_waits.inc();
-                Arc::clone(&self.bytes)
-                    .acquire_many_owned(units)
-                    .await
-                    .ok()?
+                self.bytes.take(size).await?
             }
         };
         let size = i64::try_from(size).unwrap_or(i64::MAX);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use indexer_events::{Decoded, LiveFrame, decode_batch, parse_live};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -17,7 +16,7 @@ use crate::findings::{Description, FindingKind, Findings};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceError, StreamCache};
 use crate::translate::Stamp;
-use crate::zmtp::{Connection, Limits, SocketType, ZmtpError};
+use crate::zmtp::{Budget, Connection, Limits, Received, SocketType, ZmtpError};
 
 /// Frames of one message; engines send three.
 pub(crate) const FRAMES: usize = 16;
@@ -34,6 +33,8 @@ pub(crate) struct SocketContext {
     pub(crate) findings: Findings,
     pub(crate) events: indexer_events::Limits,
     pub(crate) message_bytes: usize,
+    /// Of large messages that are being received.
+    pub(crate) receiving: Budget,
     pub(crate) stop: CancellationToken,
     pub(crate) connections: AtomicU64,
 }
@@ -56,9 +57,15 @@ impl SocketContext {
             .with_time(KEEPALIVE)
             .with_interval(KEEPALIVE / 3);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        let opened =
-            Connection::open(stream, SocketType::Sub, self.limits(), HANDSHAKE_TIMEOUT).await;
-        let mut connection = opened?;
+        stream.set_nodelay(true)?;
+        let opening = Connection::open(
+            stream,
+            SocketType::Sub,
+            self.limits(),
+            self.receiving.clone(),
+            HANDSHAKE_TIMEOUT,
+        );
+        let mut connection = opening.await?;
         connection.subscribe(topic_prefix).await?;
         Ok(connection)
     }
@@ -120,8 +127,8 @@ impl Receiver<'_> {
     async fn run(&mut self, connection: &mut Connection) -> ZmtpError {
         loop {
             match connection.receive().await {
-                Ok(frames) => {
-                    if !self.accept(frames).await {
+                Ok(received) => {
+                    if !self.accept(received).await {
                         return ZmtpError::Closed;
                     }
                 }
@@ -131,9 +138,10 @@ impl Receiver<'_> {
     }
 
     /// Queues one message; `false` if nobody listens any more.
-    async fn accept(&mut self, frames: Vec<Bytes>) -> bool {
+    async fn accept(&mut self, received: Received) -> bool {
+        let Received { frames, room } = received;
         let metrics = &self.context.metrics;
-        let size: usize = frames.iter().map(Bytes::len).sum();
+        let size: usize = frames.iter().map(|frame| frame.len()).sum();
         metrics.received.inc();
         metrics.received_bytes.inc_by(size as u64);
         let frame = match parse_live(&frames) {
@@ -146,6 +154,8 @@ impl Receiver<'_> {
         let Some(permit) = self.context.intake.admit(size).await else {
             return false;
         };
+        // The queue counts it now.
+        drop(room);
         let decoded = decode_batch(&frame.payload, &self.context.events);
         let rank = decoded
             .as_ref()

@@ -2,40 +2,65 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use super::frame::{encode_command, encode_message};
 use super::handshake::{
     GREETING_BYTES, SocketType, check_greeting, check_greeting_start, check_ready, opening,
 };
-use super::{Decoder, Item, Limits, ZmtpError};
+use super::{Budget, Decoder, Item, Limits, Room, ZmtpError};
 
-/// Room asked for before each read; large enough that a burst costs few calls.
+/// Bytes of one read; large enough that a burst costs few calls.
 const READ_BYTES: usize = 64 * 1024;
+
+/// A message of more bytes needs room in the budget before it is read on. What
+/// a connection may have without asking is this and one read.
+const SMALL_BYTES: usize = 64 * 1024;
+
+/// Time for a message from its first byte to its last, without the time that it
+/// waits for room here; also for a write.
+const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
 /// A connection that has shaken hands.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
     decoder: Decoder,
     buffer: BytesMut,
+    budget: Budget,
+    /// Of the unfinished message, if it is a large one.
+    room: Option<Room>,
+    /// When the unfinished message has to be there.
+    deadline: Option<Instant>,
 }
 
-impl Connection {
-    /// Shakes hands within `timeout`.
+/// A whole message.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) frames: Vec<Bytes>,
+    /// Held until the message is counted elsewhere; small ones have none.
+    pub(crate) room: Option<Room>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Shakes hands within `timeout`. Large messages take room from `budget`.
     pub(crate) async fn open(
-        stream: TcpStream,
+        stream: S,
         kind: SocketType,
         limits: Limits,
+        budget: Budget,
         timeout: Duration,
     ) -> Result<Self, ZmtpError> {
-        stream.set_nodelay(true)?;
         let mut connection = Self {
             stream,
             decoder: Decoder::new(limits),
             buffer: BytesMut::new(),
+            budget,
+            room: None,
+            deadline: None,
         };
         match tokio::time::timeout(timeout, connection.shake_hands(kind)).await {
             Ok(result) => result.map(|()| connection),
@@ -58,9 +83,11 @@ impl Connection {
         greeting.copy_from_slice(&self.buffer.split_to(GREETING_BYTES));
         check_greeting(&greeting)?;
         match self.next_item().await? {
-            Item::Command(body) => check_ready(kind, &body),
-            Item::Message(_) => Err(ZmtpError::Command),
+            Item::Command(body) => check_ready(kind, &body)?,
+            Item::Message(_) => return Err(ZmtpError::Command),
         }
+        self.decoder.greeted();
+        Ok(())
     }
 
     /// Subscribes to topics that begin with `prefix`; empty means all.
@@ -75,7 +102,7 @@ impl Connection {
     pub(crate) async fn send(&mut self, frames: &[&[u8]]) -> Result<(), ZmtpError> {
         let mut out = BytesMut::new();
         encode_message(frames, &mut out);
-        Ok(self.stream.write_all(&out).await?)
+        self.write(&out).await
     }
 
     /// The next message. A peer's heartbeat is answered (libzmq hangs up
@@ -83,10 +110,13 @@ impl Connection {
     ///
     /// To be dropped together with the connection only: a heartbeat's answer may
     /// be half written.
-    pub(crate) async fn receive(&mut self) -> Result<Vec<Bytes>, ZmtpError> {
+    pub(crate) async fn receive(&mut self) -> Result<Received, ZmtpError> {
         loop {
             match self.next_item().await? {
-                Item::Message(frames) => return Ok(frames),
+                Item::Message(frames) => {
+                    let room = self.room.take();
+                    return Ok(Received { frames, room });
+                }
                 Item::Command(body) => self.answer_heartbeat(&body).await?,
             }
         }
@@ -104,27 +134,75 @@ impl Connection {
         pong.extend_from_slice(&context[..context.len().min(16)]);
         let mut out = BytesMut::new();
         encode_command(&pong, &mut out);
-        Ok(self.stream.write_all(&out).await?)
+        self.write(&out).await
+    }
+
+    /// A peer that takes nothing must not hold a message's room for ever.
+    async fn write(&mut self, out: &[u8]) -> Result<(), ZmtpError> {
+        let writing = self.stream.write_all(out);
+        match tokio::time::timeout(MESSAGE_TIME, writing).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(ZmtpError::WriteTimeout {
+                seconds: MESSAGE_TIME.as_secs(),
+            }),
+        }
     }
 
     async fn next_item(&mut self) -> Result<Item, ZmtpError> {
         loop {
             if let Some(item) = self.decoder.next(&mut self.buffer)? {
+                if self.decoder.at_boundary() {
+                    self.deadline = None;
+                }
+                if self.room.is_some() {
+                    // Else the rest would keep the message's memory.
+                    self.buffer = BytesMut::from(&self.buffer[..]);
+                }
                 return Ok(item);
             }
+            self.make_room().await;
             self.read_some().await?;
         }
     }
 
-    async fn read_some(&mut self) -> Result<(), ZmtpError> {
-        self.buffer.reserve(READ_BYTES);
-        if self.stream.read_buf(&mut self.buffer).await? > 0 {
-            return Ok(());
+    /// Waits for room for the announced message. Its sender's time stands still.
+    async fn make_room(&mut self) {
+        let announced = self.decoder.announced();
+        if announced <= SMALL_BYTES {
+            return;
         }
-        if self.buffer.is_empty() && self.decoder.at_boundary() {
-            Err(ZmtpError::Closed)
+        let since = Instant::now();
+        self.budget.grow(&mut self.room, announced).await;
+        if let Some(deadline) = &mut self.deadline {
+            *deadline += since.elapsed();
+        }
+    }
+
+    async fn read_some(&mut self) -> Result<(), ZmtpError> {
+        let between = self.decoder.at_boundary() && self.buffer.is_empty();
+        self.buffer.reserve(READ_BYTES);
+        let mut piece = (&mut self.buffer).limit(READ_BYTES);
+        let reading = self.stream.read_buf(&mut piece);
+        let length = if between {
+            reading.await?
         } else {
-            Err(ZmtpError::Truncated)
+            let deadline = self
+                .deadline
+                .get_or_insert_with(|| Instant::now() + MESSAGE_TIME);
+            timeout_at(*deadline, reading)
+                .await
+                .map_err(|_| ZmtpError::MessageTimeout {
+                    bytes: self.decoder.announced(),
+                    seconds: MESSAGE_TIME.as_secs(),
+                })??
+        };
+        match length {
+            0 if between => Err(ZmtpError::Closed),
+            0 => Err(ZmtpError::Truncated),
+            _ => Ok(()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,20 @@ pub(crate) enum ZmtpError {
         /// The time allowed.
         seconds: u64,
     },
+    /// A message was begun and not finished in time.
+    #[error("message of {bytes} bytes or more not finished within {seconds} s")]
+    MessageTimeout {
+        /// Bytes announced so far.
+        bytes: usize,
+        /// The time allowed.
+        seconds: u64,
+    },
+    /// The peer does not take what it is sent.
+    #[error("peer takes nothing for {seconds} s")]
+    WriteTimeout {
+        /// The time allowed.
+        seconds: u64,
+    },
     /// The first bytes are no ZMTP greeting.
     #[error("not a ZMTP greeting; is the peer a ZeroMQ socket?")]
     Greeting,
@@ -49,8 +63,8 @@ pub(crate) enum ZmtpError {
         /// The flags byte.
         flags: u8,
     },
-    /// A message larger than the limit.
-    #[error("message of at least {bytes} bytes exceeds the limit of {limit}")]
+    /// A message or command larger than the limit.
+    #[error("message or command of at least {bytes} bytes exceeds the limit of {limit}")]
     TooLarge {
         /// Bytes announced so far.
         bytes: u64,
@@ -73,6 +87,7 @@ impl ZmtpError {
             Self::Closed => "closed",
             Self::Truncated => "truncated",
             Self::HandshakeTimeout { .. } => "handshake_timeout",
+            Self::MessageTimeout { .. } | Self::WriteTimeout { .. } => "message_timeout",
             Self::Greeting | Self::Version { .. } | Self::Mechanism => "greeting",
             Self::SocketType { .. } => "socket_type",
             Self::Command | Self::Flags { .. } => "protocol",

@@ -8,6 +8,9 @@ const MORE: u8 = 0b001;
 const LONG: u8 = 0b010;
 const COMMAND: u8 = 0b100;
 
+/// Bytes of one command. A READY with its metadata is the longest.
+const COMMAND_BYTES: usize = 8 * 1024;
+
 /// What one message may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -33,6 +36,8 @@ pub(crate) struct Decoder {
     limits: Limits,
     frames: Vec<Bytes>,
     held: usize,
+    announced: usize,
+    greeted: bool,
 }
 
 struct Header {
@@ -47,7 +52,19 @@ impl Decoder {
             limits,
             frames: Vec::new(),
             held: 0,
+            announced: 0,
+            greeted: false,
         }
+    }
+
+    /// From now on messages are taken too; before, only commands.
+    pub(crate) fn greeted(&mut self) {
+        self.greeted = true;
+    }
+
+    /// Bytes of the unfinished message as far as its frames are announced.
+    pub(crate) fn announced(&self) -> usize {
+        self.announced
     }
 
     /// Whether the stream stands between two messages.
@@ -60,17 +77,20 @@ impl Decoder {
         while let Some(header) = read_header(buffer) {
             let length = self.admit(&header)?;
             if buffer.len() < header.size + length {
+                self.announced = self.held + length;
                 return Ok(None);
             }
             buffer.advance(header.size);
             let body = buffer.split_to(length).freeze();
             if header.flags & COMMAND != 0 {
+                self.announced = self.held;
                 return Ok(Some(Item::Command(body)));
             }
             self.held += length;
+            self.announced = self.held;
             self.frames.push(body);
             if header.flags & MORE == 0 {
-                self.held = 0;
+                (self.held, self.announced) = (0, 0);
                 return Ok(Some(Item::Message(std::mem::take(&mut self.frames))));
             }
         }
@@ -79,7 +99,6 @@ impl Decoder {
 
     /// Checks an announced frame against the limits.
     fn admit(&self, header: &Header) -> Result<usize, ZmtpError> {
-        let limit = self.limits.message_bytes;
         if header.flags & !(MORE | LONG | COMMAND) != 0
             || header.flags & (COMMAND | MORE) == (COMMAND | MORE)
         {
@@ -87,11 +106,19 @@ impl Decoder {
                 flags: header.flags,
             });
         }
+        let command = header.flags & COMMAND != 0;
+        if !command && !self.greeted {
+            return Err(ZmtpError::Command);
+        }
         if self.frames.len() >= self.limits.frames {
             return Err(ZmtpError::TooManyFrames {
                 limit: self.limits.frames,
             });
         }
+        let (limit, held) = match command {
+            true => (COMMAND_BYTES, 0),
+            false => (self.limits.message_bytes, self.held),
+        };
         let too_large = ZmtpError::TooLarge {
             bytes: header.length,
             limit,
@@ -99,7 +126,7 @@ impl Decoder {
         let Ok(length) = usize::try_from(header.length) else {
             return Err(too_large);
         };
-        if length > limit.saturating_sub(self.held) {
+        if length > limit.saturating_sub(held) {
             return Err(too_large);
         }
         Ok(length)
@@ -160,7 +187,17 @@ mod tests {
     };
 
     fn decode(bytes: &[u8], step: usize) -> Result<Vec<Item>, ZmtpError> {
-        let (mut decoder, mut buffer, mut items) = (Decoder::new(LIMITS), BytesMut::new(), vec![]);
+        let mut decoder = Decoder::new(LIMITS);
+        decoder.greeted();
+        decode_with(decoder, bytes, step)
+    }
+
+    fn decode_with(
+        mut decoder: Decoder,
+        bytes: &[u8],
+        step: usize,
+    ) -> Result<Vec<Item>, ZmtpError> {
+        let (mut buffer, mut items) = (BytesMut::new(), vec![]);
         for piece in bytes.chunks(step.max(1)) {
             buffer.extend_from_slice(piece);
             while let Some(item) = decoder.next(&mut buffer)? {
@@ -207,6 +244,33 @@ mod tests {
                 Err(ZmtpError::Flags { .. })
             ));
         }
+    }
+
+    #[test]
+    fn a_command_may_be_8_kib_whatever_messages_may_be() {
+        let limits = Limits {
+            message_bytes: 1 << 30,
+            frames: 4,
+        };
+        let decode = |length: usize| {
+            let mut bytes = BytesMut::new();
+            encode_command(&vec![0; length], &mut bytes);
+            decode_with(Decoder::new(limits), &bytes, 4096).map(|items| items.len())
+        };
+        assert_eq!(decode(COMMAND_BYTES).unwrap(), 1);
+        assert!(matches!(
+            decode(COMMAND_BYTES + 1),
+            Err(ZmtpError::TooLarge {
+                limit: COMMAND_BYTES,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn no_message_is_taken_before_the_handshake() {
+        let error = decode_with(Decoder::new(LIMITS), &[0, 200], 2).unwrap_err();
+        assert!(matches!(error, ZmtpError::Command));
     }
 
     proptest! {
