@@ -1,5 +1,6 @@
 //! The gRPC side: translates, and nothing else.
 
+mod guarded;
 mod health;
 mod index;
 mod pods;

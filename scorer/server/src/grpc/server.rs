@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use indexer_store::IndexWatch;
 use proto_api::llmd::indexer_service_server::IndexerServiceServer;
 use proto_api::v1::index_server::IndexServer;
@@ -16,6 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
+use super::guarded::{Bounds, Guarded};
 use super::health;
 use super::index::IndexService;
 use super::pods::PodService;
@@ -30,6 +32,11 @@ pub struct GrpcSettings {
     pub per_connection: u32,
     /// A connection silent for this long is asked whether it lives.
     pub keepalive: Duration,
+    /// How long a new connection may take to say that it speaks HTTP/2.
+    pub preface: Duration,
+    /// After the stop, every query ends within the scorer's deadline. What is
+    /// open this much later waits for its client, and is closed.
+    pub last_answers: Duration,
 }
 
 impl Default for GrpcSettings {
@@ -37,6 +44,8 @@ impl Default for GrpcSettings {
         Self {
             per_connection: 1024,
             keepalive: Duration::from_secs(30),
+            preface: Duration::from_secs(10),
+            last_answers: Duration::from_secs(2),
         }
     }
 }
@@ -53,7 +62,9 @@ pub enum GrpcError {
 }
 
 /// Serves scorer, index, llm-d, health and reflection until `stop`; then ends
-/// once the calls under way are answered.
+/// once the calls under way are answered. Clients that do not do their part
+/// delay the end by no more than the scorer's deadline and
+/// [`GrpcSettings::last_answers`].
 pub async fn serve(
     listener: TcpListener,
     scorer: Arc<Scorer>,
@@ -64,11 +75,20 @@ pub async fn serve(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporting = health::report(reporter, Arc::clone(&scorer), stop.clone());
     let (max, in_flight) = (limits::MESSAGE_BYTES, scorer.limits().in_flight);
+    let deadline = scorer.limits().deadline;
+    let closing = deadline.saturating_add(settings.last_answers);
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
     let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), store, stop.clone()));
     let pods = IndexerServiceServer::new(PodService::new(scorer));
     // The builder's own switch does not reach a listener that is handed in.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let bounds = Bounds {
+        preface: settings.preface,
+        stop: stop.clone(),
+        close: CancellationToken::new(),
+    };
+    let close_late = close_after(stop.clone(), closing, bounds.close.clone());
+    let incoming = incoming.map_ok(move |tcp| Guarded::new(tcp, &bounds));
     // As on the HTTP side: messages are read before they can be refused.
     let messages = GlobalConcurrencyLimitLayer::new(in_flight.saturating_mul(2));
     let served = Server::builder()
@@ -84,14 +104,21 @@ pub async fn serve(
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-    let reporting = async {
-        reporting.await;
+    let beside = async {
+        futures::join!(reporting, close_late);
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = served => Ok(served?),
-        never = reporting => match never {},
+        never = beside => match never {},
     }
+}
+
+/// Closes what is still open `patience` after the stop.
+async fn close_after(stop: CancellationToken, patience: Duration, close: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(patience).await;
+    close.cancel();
 }
 
 fn reflection() -> Result<tonic_reflection::server::Builder<'static>, GrpcError> {

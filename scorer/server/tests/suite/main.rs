@@ -5,6 +5,7 @@ mod dialects;
 mod errors;
 mod follow;
 mod grpc;
+mod grpc_connections;
 mod grpc_index;
 mod http;
 mod keying;

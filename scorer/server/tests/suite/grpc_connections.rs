@@ -1,0 +1,105 @@
+//! Connections that do not do their part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::common::World;
+use scorer_server::{GrpcError, GrpcSettings, ModelsConfig, ScorerLimits, serve_grpc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Far longer than any test: what ends before has ended for another reason.
+const NEVER: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(20);
+
+/// The preface and an empty SETTINGS frame.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The server's answer to it: SETTINGS with the flag ACK.
+const HEARD: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+
+struct Served {
+    world: World,
+    address: std::net::SocketAddr,
+    task: JoinHandle<Result<(), GrpcError>>,
+}
+
+async fn serve(deadline: Duration, settings: GrpcSettings) -> Served {
+    let limits = ScorerLimits {
+        deadline,
+        ..ScorerLimits::default()
+    };
+    let world = World::with(ModelsConfig::default(), limits).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
+    let stop = world.stop.clone();
+    let task = tokio::spawn(serve_grpc(listener, scorer, store, settings, stop));
+    Served {
+        world,
+        address,
+        task,
+    }
+}
+
+impl Served {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("listens")
+    }
+
+    /// A connection on which both sides have said hello.
+    async fn open(&self) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(HELLO).await.expect("sent");
+        let mut seen = Vec::new();
+        while !seen.windows(HEARD.len()).any(|part| part == HEARD) {
+            assert_ne!(stream.read_buf(&mut seen).await.expect("read"), 0);
+        }
+        stream
+    }
+}
+
+const PATIENT: GrpcSettings = GrpcSettings {
+    per_connection: 8,
+    keepalive: NEVER,
+    preface: NEVER,
+    last_answers: NEVER,
+};
+
+#[tokio::test]
+async fn a_connection_without_a_preface_does_not_delay_the_end() {
+    let served = serve(NEVER, PATIENT).await;
+    let silent = [served.connect().await, served.connect().await];
+    // The listener accepts in order: those before have been accepted too.
+    drop(served.open().await);
+    served.world.stop.cancel();
+    served.task.await.expect("no panic").expect("ended well");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_preface_is_closed() {
+    let settings = GrpcSettings {
+        preface: SHORT,
+        ..PATIENT
+    };
+    let served = serve(NEVER, settings).await;
+    let mut silent = served.connect().await;
+    let mut seen = Vec::new();
+    // Whether it ends in order or by a reset: it ends.
+    let _ = silent.read_to_end(&mut seen).await;
+    served.open().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_is_closed_after_the_last_answers() {
+    let settings = GrpcSettings {
+        last_answers: SHORT,
+        ..PATIENT
+    };
+    let served = serve(SHORT, settings).await;
+    let deaf = served.open().await;
+    served.world.stop.cancel();
+    served.task.await.expect("no panic").expect("ended well");
+    drop(deaf);
+}
