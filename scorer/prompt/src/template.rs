@@ -1,6 +1,7 @@
 //! Chat templates: Jinja as `transformers` sets it up, for the engine renders
 //! through it.
 
+mod bounds;
 mod content_format;
 mod environment;
 mod error;

@@ -1,6 +1,10 @@
 //! Templates that are made to break the process fail as other templates do.
 
-use scorer_prompt::{Clock, RenderLimits, Template};
+use std::path::Path;
+
+use scorer_prompt::{
+    ChatRequest, Clock, Model, ModelOptions, PromptError, RenderLimits, RequestLimits, Template,
+};
 
 fn compile(source: &str) -> Result<Template, String> {
     Template::compile(source, RenderLimits::default(), Clock::default())
@@ -36,5 +40,59 @@ fn sources_at_the_bounds_compile() {
     ] {
         let source = format!("{ifs}{branches}{{{{ {deep} }}}}{ends}");
         assert_eq!(compile(&source).map(|_| ()), Ok(()), "{deep}");
+    }
+}
+
+fn failure(template: &str) -> String {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vllm/model");
+    let options = ModelOptions {
+        chat_template: Some(template.to_owned()),
+        ..ModelOptions::default()
+    };
+    let model = Model::from_directory("m", Path::new(directory), options).unwrap();
+    let body = br#"{"messages": [{"role": "user", "content": "a"}]}"#;
+    let request = ChatRequest::parse(body, &RequestLimits::default()).unwrap();
+    match model.render(request) {
+        Err(PromptError::Render(error)) => error.to_string(),
+        other => format!("{:?}", other.map(|text| text.len())),
+    }
+}
+
+#[test]
+fn filters_do_not_make_more_than_a_prompt_may_have() {
+    let long = "{% set s = 'x' * 10000000 %}";
+    for (expression, named) in [
+        ("[1] | batch(1000000000, 0)", "batch"),
+        ("[1] | slice(1000000000)", "slice"),
+        ("'a\nb' | indent(1000000000)", "indent"),
+        ("'a\nb' | indent(width=1000000000)", "indent"),
+        ("range(9999) | join(s)", "join"),
+        ("('a' * 9999) | join(s)", "join"),
+        ("('a' * 9999) | replace('a', s)", "replace"),
+        ("('a' * 9999).replace('a', s)", "replace"),
+        ("s.join(range(9999) | map('string'))", "join"),
+        ("'a'.center(1000000000)", "padding"),
+        ("'%1000000000d' | format(1)", "format"),
+        ("'%(a)1000000000d' | format(a=1)", "format"),
+        ("'%%%*d' | format(1000000000, 1)", "format"),
+        ("'{:1000000000}'.format(1)", "format"),
+        ("'{{{:}>1000000000}'.format(1)", "format"),
+        ("range(1000000000) | list", "range"),
+        ("'x' * 1000000000", "too large"),
+    ] {
+        let error = failure(&format!("{long}{{{{ ({expression}) | length }}}}"));
+        assert!(error.contains(named), "{expression}: {error}");
+    }
+}
+
+#[test]
+fn deep_values_are_not_printed() {
+    let deep = "{% set ns = namespace(l=[]) %}{% for i in range(500) %}{% set ns.l = [ns.l] %}{% endfor %}";
+    let own = "{% set ns = namespace() %}{% set ns.l = ns %}";
+    for build in [deep, own] {
+        for print in ["ns.l", "ns.l | tojson", "ns.l | string", "[ns.l] | join"] {
+            let error = failure(&format!("{build}{{{{ {print} }}}}"));
+            assert!(error.contains("nests"), "{print}: {error}");
+        }
     }
 }

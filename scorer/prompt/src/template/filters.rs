@@ -3,7 +3,7 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::{python, text, tojson};
+use super::{bounds, python, text, tojson};
 
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("tojson", tojson::tojson);
@@ -24,6 +24,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
             ValueKind::Seq | ValueKind::Map | ValueKind::String
         )
     });
+    bounds::install(environment);
     // Python's line breaking is not reproduced: better no prompt than another.
     environment.remove_filter("pprint");
 }
@@ -67,6 +68,7 @@ fn default(
 
 fn replace(value: &Value, old: &str, new: &str, count: Option<i64>) -> Result<String, Error> {
     let whole = python::str_of(value)?;
+    bounds::check_replaced(&whole, old, new)?;
     Ok(match count.and_then(|count| usize::try_from(count).ok()) {
         Some(count) => whole.replacen(old, new, count),
         None => whole.replace(old, new),

@@ -4,7 +4,7 @@
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::text;
+use super::{bounds, text};
 
 pub(super) fn call(
     state: &mut State,
@@ -46,6 +46,19 @@ fn string_method(whole: &str, method: &str, args: &[Value]) -> Result<Option<Val
             Value::from(whole.strip_suffix(suffix).unwrap_or(whole))
         }
         "index" | "rindex" => index(whole, method, args)?,
+        "join" => {
+            let (values,): (&Value,) = from_args(args)?;
+            Value::from(bounds::join(values, whole, None)?)
+        }
+        "replace" => {
+            let (old, new, _): (&str, &str, Option<i64>) = from_args(args)?;
+            bounds::check_replaced(whole, old, new)?;
+            return Ok(None);
+        }
+        "format" => {
+            bounds::check_format(whole, '{', args)?;
+            return Ok(None);
+        }
         "casefold" => Value::from(whole.to_lowercase()),
         _ => return Ok(None),
     }))

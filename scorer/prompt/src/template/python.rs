@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use minijinja::value::ValueKind;
-use minijinja::{Error, Value};
+use minijinja::{Error, ErrorKind, Value};
+
+use super::bounds;
 
 /// Python's shortest form of a float: exponents from 1e16 and below 1e-4.
 pub(super) fn write_float(out: &mut String, value: f64, nan: &str, infinity: &str) {
@@ -32,12 +34,30 @@ pub(super) fn str_of(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String => out.push_str(value.as_str().unwrap_or_default()),
         ValueKind::Undefined => {}
-        _ => write_repr(&mut out, value)?,
+        _ => write_repr(&mut out, value, 0)?,
     }
     Ok(out)
 }
 
-fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
+/// How deep a value may nest to be printed or written as JSON: more than a body
+/// can (127) and a template puts around it, and little of a thread's stack. Only
+/// a template that builds such values, or one that contains itself, has deeper.
+const DEPTH: usize = 192;
+
+/// Refuses values that nest too deep, or longer texts than any prompt has.
+pub(super) fn check_growth(out: &str, depth: usize) -> Result<(), Error> {
+    let reason = if depth > DEPTH {
+        format!("a value nests more than {DEPTH} deep")
+    } else if out.len() > bounds::TEXT {
+        format!("a value's text exceeds {} bytes", bounds::TEXT)
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidOperation, reason))
+}
+
+fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    check_growth(out, depth)?;
     match value.kind() {
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
         ValueKind::Undefined => out.push_str("Undefined"),
@@ -46,21 +66,21 @@ fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
         }
         ValueKind::Seq if value.is_tuple() => {
             out.push('(');
-            write_items(out, value)?;
+            write_items(out, value, depth + 1)?;
             out.push_str(if value.len() == Some(1) { ",)" } else { ")" });
         }
-        ValueKind::Seq => {
+        ValueKind::Seq | ValueKind::Iterable => {
             out.push('[');
-            write_items(out, value)?;
+            write_items(out, value, depth + 1)?;
             out.push(']');
         }
         ValueKind::Map => {
             out.push('{');
             for (index, key) in value.try_iter()?.enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                write_repr(out, &key)?;
+                write_repr(out, &key, depth + 1)?;
                 out.push_str(": ");
-                write_repr(out, &value.get_item(&key)?)?;
+                write_repr(out, &value.get_item(&key)?, depth + 1)?;
             }
             out.push('}');
         }
@@ -72,10 +92,10 @@ fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn write_items(out: &mut String, value: &Value) -> Result<(), Error> {
+fn write_items(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
     for (index, item) in value.try_iter()?.enumerate() {
         out.push_str(if index == 0 { "" } else { ", " });
-        write_repr(out, &item)?;
+        write_repr(out, &item, depth)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
-use super::python::write_float;
+use super::python::{check_growth, write_float};
 
 /// `json.dumps`' settings.
 struct Style {
@@ -91,6 +91,7 @@ fn separators(value: &Value, indented: bool) -> Result<(String, String), Error> 
 }
 
 fn write_value(out: &mut String, value: &Value, style: &Style, depth: usize) -> Result<(), Error> {
+    check_growth(out, depth)?;
     match value.kind() {
         ValueKind::None => out.push_str("null"),
         ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
