@@ -42,6 +42,23 @@ pub struct RenderLimits {
     pub output_bytes: usize,
 }
 
+impl RenderLimits {
+    /// The most instructions for a template that came in a request, whatever
+    /// `fuel` says.
+    pub const REQUEST_FUEL: u64 = 100_000;
+    /// The longest template in bytes that may come in a request, whatever
+    /// [`RequestLimits::template_bytes`] says.
+    pub const REQUEST_TEMPLATE_BYTES: usize = 64 << 10;
+
+    /// The same bounds for a template that came in a request.
+    pub(crate) fn for_request(self) -> Self {
+        Self {
+            fuel: self.fuel.min(Self::REQUEST_FUEL),
+            ..self
+        }
+    }
+}
+
 impl Default for RenderLimits {
     fn default() -> Self {
         Self {

@@ -23,7 +23,7 @@ use crate::prompt::{PromptError, TokenizedPrompt};
 use crate::request::{
     ChatParts, ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate,
 };
-use crate::template::{Clock, ContentFormat, Template, value};
+use crate::template::{Clock, ContentFormat, Template, TemplateError, value};
 use templates::Templates;
 use tokenizer::ModelTokenizer;
 
@@ -126,9 +126,14 @@ impl Model {
     }
 
     fn prompt_text(&self, parts: ChatParts, own: Option<&str>) -> Result<String, PromptError> {
-        let own = own.map(|source| self.compile(source)).transpose()?;
+        if let Some(source) = own {
+            let template = self.compile(source)?;
+            return template
+                .render_hostile(parts, &self.special_tokens, &self.template_variables)
+                .map_err(PromptError::Render);
+        }
         let tools = parts.tools.is_some();
-        let Some(template) = own.as_ref().or_else(|| self.templates.pick(tools)) else {
+        let Some(template) = self.templates.pick(tools) else {
             return Err(PromptError::NoTemplate {
                 model: self.name.clone(),
                 tools,
@@ -180,8 +185,16 @@ impl Model {
     }
 
     fn compile(&self, source: &str) -> Result<Template, PromptError> {
-        let template = Template::compile(source, self.render, self.clock.clone())
-            .map_err(PromptError::Template)?;
+        let limit = RenderLimits::REQUEST_TEMPLATE_BYTES;
+        if source.len() > limit {
+            return Err(PromptError::Template(TemplateError {
+                line: 0,
+                reason: format!("{} bytes are more than {limit}", source.len()),
+            }));
+        }
+        let limits = self.render.for_request();
+        let template =
+            Template::compile(source, limits, self.clock.clone()).map_err(PromptError::Template)?;
         Ok(match self.content_format {
             Some(format) => template.with_content_format(format),
             None => template,

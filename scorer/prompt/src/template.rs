@@ -11,6 +11,7 @@ mod output;
 mod python;
 mod shape;
 mod source;
+mod stack;
 mod strftime;
 mod text;
 mod tojson;
@@ -50,7 +51,10 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let source = source::prepare(source);
         shape::check(&source)?;
-        with_stack(|| Self::compile_shallow(source, limits, clock))?
+        stack::with(stack::COMPILE, || {
+            Self::compile_shallow(source, limits, clock)
+        })
+        .map_err(|reason| TemplateError { line: 0, reason })?
     }
 
     fn compile_shallow(
@@ -137,6 +141,20 @@ impl Template {
         }
     }
 
+    /// Renders as [`render`](Self::render) does, with the stack for what a
+    /// hostile template can build from [`RenderLimits::REQUEST_FUEL`].
+    pub(crate) fn render_hostile(
+        &self,
+        parts: ChatParts,
+        special_tokens: &[(String, Value)],
+        defaults: &[(String, Value)],
+    ) -> Result<String, RenderError> {
+        stack::with(stack::RENDER, || {
+            self.render(parts, special_tokens, defaults)
+        })
+        .map_err(|reason| RenderError::Failed { line: 0, reason })?
+    }
+
     fn failure(&self, error: &minijinja::Error) -> RenderError {
         RenderError::from_jinja(error, self.limits.fuel)
     }
@@ -156,26 +174,6 @@ impl Template {
         result.map_err(|error| self.failure(&error))?;
         output.into_text()
     }
-}
-
-/// Stack for compiling what [`shape::check`] lets through; callers may be
-/// threads with little. Only what is used takes memory.
-const COMPILE_STACK: usize = 64 << 20;
-
-fn with_stack<T: Send>(compile: impl FnOnce() -> T + Send) -> Result<T, TemplateError> {
-    let failed = |reason: &str| TemplateError {
-        line: 0,
-        reason: reason.to_owned(),
-    };
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("template".to_owned())
-            .stack_size(COMPILE_STACK)
-            .spawn_scoped(scope, compile)
-            .map_err(|error| failed(&format!("no thread to compile it on: {error}")))?
-            .join()
-            .map_err(|_| failed("the compiler panicked"))
-    })
 }
 
 /// Ends the prompt where the message to continue ends, dropping what the

@@ -5,6 +5,7 @@ use std::path::Path;
 use scorer_prompt::{
     ChatRequest, Clock, Model, ModelOptions, PromptError, RenderLimits, RequestLimits, Template,
 };
+use serde_json::json;
 
 fn compile(source: &str) -> Result<Template, String> {
     Template::compile(source, RenderLimits::default(), Clock::default())
@@ -43,16 +44,29 @@ fn sources_at_the_bounds_compile() {
     }
 }
 
-fn failure(template: &str) -> String {
+fn model(template: Option<&str>) -> Model {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vllm/model");
     let options = ModelOptions {
-        chat_template: Some(template.to_owned()),
+        chat_template: template.map(str::to_owned),
         ..ModelOptions::default()
     };
-    let model = Model::from_directory("m", Path::new(directory), options).unwrap();
-    let body = br#"{"messages": [{"role": "user", "content": "a"}]}"#;
-    let request = ChatRequest::parse(body, &RequestLimits::default()).unwrap();
-    match model.render(request) {
+    Model::from_directory("m", Path::new(directory), options).unwrap()
+}
+
+fn render(model: &Model, own: Option<&str>) -> Result<String, PromptError> {
+    let limits = RequestLimits {
+        template_bytes: 1 << 20,
+        ..RequestLimits::default()
+    };
+    let mut body = json!({"messages": [{"role": "user", "content": "a"}]});
+    if let Some(own) = own {
+        body["chat_template"] = own.into();
+    }
+    model.render(ChatRequest::parse(body.to_string().as_bytes(), &limits).unwrap())
+}
+
+fn failure(template: &str) -> String {
+    match render(&model(Some(template)), None) {
         Err(PromptError::Render(error)) => error.to_string(),
         other => format!("{:?}", other.map(|text| text.len())),
     }
@@ -95,4 +109,26 @@ fn deep_values_are_not_printed() {
             assert!(error.contains("nests"), "{print}: {error}");
         }
     }
+}
+
+/// A request's template has no fuel for values that overflow its stack when
+/// they are compared and freed.
+#[test]
+fn the_deepest_values_of_a_request_are_freed() {
+    let model = model(None);
+    let nested = format!("{}ns.l{}", "[".repeat(60), "]".repeat(60));
+    let build = |turns: usize| {
+        format!(
+            "{{% set ns = namespace(l=[], m=[]) %}}{{% for i in range({turns}) %}}{{% set ns.l = {nested} %}}{{% set ns.m = {} %}}{{% endfor %}}",
+            nested.replace("ns.l", "ns.m")
+        )
+    };
+    let compared = format!("{}{{{{ ns.l == ns.m }}}}", build(750));
+    assert_eq!(render(&model, Some(&compared)), Ok("True".to_owned()));
+    let error = render(&model, Some(&build(99_999))).unwrap_err();
+    let expected = "Render(OutOfFuel { limit: 100000 })";
+    assert_eq!(format!("{error:?}"), expected);
+    let long = "a".repeat(RenderLimits::REQUEST_TEMPLATE_BYTES + 1);
+    let error = render(&model, Some(&long)).unwrap_err();
+    assert!(matches!(error, PromptError::Template(_)), "{error}");
 }
