@@ -15,7 +15,8 @@ pub struct RequestLimits {
     /// Token ids given in one request, over all its prompts.
     pub token_ids: usize,
     /// Bytes of a template in the request; 0 refuses such templates, as vLLM
-    /// does without `--trust-request-chat-template`.
+    /// does without `--trust-request-chat-template`. A template that is allowed
+    /// can use all memory of the process.
     pub template_bytes: usize,
 }
 

@@ -25,7 +25,7 @@ const TOKEN_LIMIT: u64 = 16 << 10;
 const TEMPLATE_LIMIT: u64 = 1 << 20;
 
 /// The largest template that a trusted request may bring, in bytes.
-const REQUEST_TEMPLATE_BYTES: usize = 256 << 10;
+const REQUEST_TEMPLATE_BYTES: usize = 64 << 10;
 
 /// The ingestor's configuration, checked by the ingestor too.
 pub(crate) fn ingest(config: &Config) -> Result<IngestConfig> {
