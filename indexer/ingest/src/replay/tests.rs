@@ -97,16 +97,18 @@ async fn hosts_that_do_not_shake_hands_keep_nobody_waiting() {
     }
 }
 
-/// An engine that sends a message in each interval, for ever.
-async fn endless(every: Duration) -> tokio::io::DuplexStream {
+/// An engine that sends 1,000 messages, one in each interval.
+async fn slow(every: Duration) -> tokio::io::DuplexStream {
     let (ours, mut theirs) = tokio::io::duplex(1 << 16);
     tokio::spawn(async move {
-        let mut sequence = 0;
-        theirs.write_all(&hello()).await.ok();
-        while theirs.write_all(&answer(sequence)).await.is_ok() {
-            sequence += 1;
+        theirs.write_all(&hello()).await?;
+        for sequence in 0..1000 {
+            theirs.write_all(&answer(sequence)).await?;
             tokio::time::sleep(every).await;
         }
+        theirs.write_all(&END).await?;
+        // Our own half is read by nobody.
+        std::future::pending::<std::io::Result<()>>().await
     });
     ours
 }
@@ -120,9 +122,9 @@ async fn ask(replayer: &Replayer, stream: tokio::io::DuplexStream) -> Result<(),
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drip_ends_however_long_it_would_go_on() {
+async fn a_drip_does_not_keep_its_slot() {
     let (replayer, mut told) = replayer(1 << 20, Duration::from_secs(5));
-    let stream = endless(Duration::from_secs(1)).await;
+    let stream = slow(Duration::from_secs(1)).await;
     let error = ask(&replayer, stream).await.unwrap_err();
     assert!(matches!(error, ReplayError::Silence(_)));
     let mut brought = 0;
@@ -136,7 +138,7 @@ async fn a_drip_ends_however_long_it_would_go_on() {
 async fn what_replays_bring_is_bounded_in_bytes() {
     // Four messages of a KiB at most each.
     let (replayer, mut told) = replayer(4096, Duration::from_secs(5));
-    let stream = endless(Duration::ZERO).await;
+    let stream = slow(Duration::ZERO).await;
     let mut asking = Box::pin(ask(&replayer, stream));
     // Far longer than the engine may be silent: waiting here is not its fault.
     let wait = tokio::time::timeout(Duration::from_secs(600), asking.as_mut());

@@ -24,14 +24,14 @@ fn header(flags: u8, length: usize) -> Vec<u8> {
 }
 
 async fn open(budget: &Budget) -> (Connection<DuplexStream>, DuplexStream) {
-    let (ours, mut theirs) = tokio::io::duplex(32 * MIB);
+    let (ours, mut theirs) = tokio::io::duplex(MIB * 3 / 4);
     theirs.write_all(&hello()).await.unwrap();
     let timeout = Duration::from_secs(10);
     let opening = Connection::open(ours, SocketType::Sub, LIMITS, budget.clone(), timeout);
     (opening.await.unwrap(), theirs)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_large_ready_is_refused_when_announced() {
     let (ours, mut theirs) = tokio::io::duplex(MIB);
     theirs.write_all(&hello()[..GREETING_BYTES]).await.unwrap();
@@ -49,34 +49,31 @@ async fn large_messages_share_one_budget() {
     let (mut second, mut second_peer) = open(&budget).await;
     let frame = [header(2, MIB), vec![7; MIB]].concat();
     first_peer.write_all(&frame[..MIB / 2]).await.unwrap();
-    second_peer.write_all(&frame).await.unwrap();
     let mut receiving = Box::pin(first.receive());
     assert!(futures::poll!(receiving.as_mut()).is_pending());
     assert_eq!(budget.free(), 0);
-    assert!(
-        tokio::time::timeout(MESSAGE_TIME / 2, second.receive())
-            .await
-            .is_err()
-    );
-    assert!(second.buffer.len() <= READ_BYTES, "not read on");
+    // The second has begun its message, and its time runs.
+    second_peer.write_all(&[1, 1, 5]).await.unwrap();
+    let mut waiting = Box::pin(second.receive());
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let mut sending = Box::pin(second_peer.write_all(&frame));
 
     first_peer.write_all(&frame[MIB / 2..]).await.unwrap();
     let received = receiving.await.unwrap();
     assert_eq!(budget.free(), 0, "until the message is handed over");
-    // The sender of the second has still all its time.
-    assert!(
-        tokio::time::timeout(MESSAGE_TIME * 2, second.receive())
-            .await
-            .is_err()
-    );
+    let both = async { tokio::join!(waiting.as_mut(), sending.as_mut()) };
+    let early = tokio::time::timeout(MESSAGE_TIME * 2, both).await;
+    assert!(early.is_err(), "read on without room");
     drop(received);
-    assert_eq!(second.receive().await.unwrap().frames[0].len(), MIB);
+    let (received, sent) = tokio::join!(waiting, sending);
+    assert!(sent.is_ok());
+    let received = received.expect("waiting for room costs the sender no time");
+    assert_eq!(received.frames[1].len(), MIB);
+    drop(received);
     assert_eq!(budget.free(), MIB);
     for connection in [&first, &second] {
-        assert!(
-            connection.buffer.capacity() <= 2 * READ_BYTES,
-            "memory kept"
-        );
+        let kept = connection.buffer.capacity();
+        assert!(kept <= 2 * READ_BYTES, "{kept}");
     }
 }
 
