@@ -16,7 +16,7 @@ pub struct RequestLimits {
     pub token_ids: usize,
     /// Bytes of a template in the request; 0 refuses such templates, as vLLM
     /// does without `--trust-request-chat-template`. A template that is allowed
-    /// can use all memory of the process.
+    /// can use all memory of the process, or end it.
     pub template_bytes: usize,
 }
 

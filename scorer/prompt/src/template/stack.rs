@@ -6,7 +6,8 @@ use std::thread;
 /// Bytes for compiling what [`super::shape`] lets through.
 pub(super) const COMPILE: usize = 64 << 20;
 /// Bytes for comparing and freeing the deepest value that a request's template
-/// can build: one level per unit of its fuel.
+/// can build, one level per unit of its fuel. A namespace that contains itself has
+/// no depth, and no stack is enough to compare it.
 pub(super) const RENDER: usize = 512 << 20;
 
 /// Runs `work` with a stack of that many bytes; only those in use take memory.

@@ -31,7 +31,7 @@ pub(crate) struct ScorerSection {
     pub(crate) request_bytes: ByteSize,
     /// Whether a request may bring its own `chat_template`, as engines take them
     /// with `--trust-request-chat-template`. Only for callers that are trusted:
-    /// a trusted template can use all memory of the process.
+    /// a trusted template can use all memory of the process, or end it.
     pub(crate) trust_request_chat_template: bool,
     /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
     /// `/query_by_hash`; others are called by their address.
