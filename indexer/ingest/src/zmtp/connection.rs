@@ -176,6 +176,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(deadline) = &mut self.deadline {
             *deadline += since.elapsed();
         }
+        // At once: doubling would take up to twice what was counted.
+        let missing = (announced + 2 * READ_BYTES).saturating_sub(self.buffer.len());
+        self.buffer.reserve(missing);
     }
 
     async fn read_some(&mut self) -> Result<(), ZmtpError> {

@@ -125,3 +125,14 @@ async fn silence_between_messages_may_last() {
     peer.write_all(&[0, 1, 7]).await.unwrap();
     assert_eq!(connection.receive().await.unwrap().frames[0][..], [7]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_takes_the_memory_that_was_counted() {
+    let (mut connection, mut peer) = open(&Budget::new(MIB)).await;
+    let frame = [header(2, MIB), vec![7; MIB - 10]].concat();
+    let both = async { tokio::join!(connection.receive(), peer.write_all(&frame)) };
+    assert!(tokio::time::timeout(MESSAGE_TIME / 2, both).await.is_err());
+    assert!(connection.buffer.len() > MIB - 10);
+    let taken = connection.buffer.capacity();
+    assert!(taken <= MIB + 3 * READ_BYTES, "{taken}");
+}
