@@ -136,11 +136,10 @@ impl Driver {
 
     fn take_in(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Opened { connection, stream } => {
-                if let Some(publisher) = self.publisher(&stream) {
-                    self.attach(connection, &publisher);
-                }
-            }
+            Inbound::Opened { connection, stream } => match self.publisher(&stream) {
+                Some(publisher) => self.attach(connection, &publisher),
+                None => self.refuse(&stream),
+            },
             Inbound::Closed { connection } => self.detach(connection),
             Inbound::Live(live) => self.take_live(*live),
         }
@@ -155,7 +154,7 @@ impl Driver {
             permit,
         } = live;
         let Some(publisher) = self.publisher(&stream) else {
-            return self.parts.shared.metrics.messages.add("refused", 1);
+            return self.refuse(&stream);
         };
         self.attach(connection, &publisher);
         let room = self.held_bytes < self.parts.config.bounds.held_bytes.get();

@@ -18,6 +18,9 @@ pub(crate) struct Entry {
     pub(crate) model: Arc<str>,
     /// Whether a replay brought it: then the engine has said it just now.
     pub(crate) replayed: bool,
+    /// Whether it is the first of a new connection, not number 0, and no replay
+    /// can tell whether it follows on what came before.
+    pub(crate) unverified: bool,
 }
 
 impl Entry {
@@ -132,6 +135,7 @@ mod tests {
             spaces: spaces.iter().copied().map(space).collect(),
             model: model.into(),
             replayed: false,
+            unverified: false,
         }
     }
 

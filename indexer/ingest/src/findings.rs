@@ -18,13 +18,15 @@ pub enum FindingKind {
     UnknownSource,
     /// Messages were lost for good.
     Lost,
-    /// The store refuses the publisher.
+    /// The store, or the ingestor itself, refuses the publisher.
     Refused,
+    /// The engine's clock was set back while it ran.
+    ClockWentBack,
 }
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HashMismatch,
         Self::HashesDiffer,
         Self::BlockSize,
@@ -32,6 +34,7 @@ impl FindingKind {
         Self::UnknownSource,
         Self::Lost,
         Self::Refused,
+        Self::ClockWentBack,
     ];
 
     /// The name used in metrics.
@@ -45,6 +48,7 @@ impl FindingKind {
             Self::UnknownSource => "unknown_source",
             Self::Lost => "lost",
             Self::Refused => "refused",
+            Self::ClockWentBack => "clock_went_back",
         }
     }
 }
@@ -100,7 +104,7 @@ impl Findings {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (kind, subject.to_owned());
         if let Some(finding) = found.get_mut(&key) {
-            finding.count += 1;
+            finding.count = finding.count.saturating_add(1);
             return false;
         }
         if found.len() >= self.limit {

@@ -14,18 +14,25 @@
 //!     └───────────── Ask / Replay ◀───────────────────────────────────────┘
 //! ```
 
+mod doubt;
 mod live_order;
 mod ready;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use proto_model::{Cursor, Incarnation, Outcome};
 
 use crate::entry::Entry;
+use doubt::Insistence;
 use live_order::{LiveOrder, LiveVerdict};
 use ready::{Held, Ready, Step};
 use recovery::Run;
+pub(crate) use work::{Note, Work};
+
+/// The sequence that marks the end of a replay and numbers no message.
+const END_MARK: u64 = u64::MAX;
 
 /// What a sequencer may do and keep.
 #[derive(Debug, Clone, Copy)]
@@ -36,48 +43,6 @@ pub(crate) struct Rules {
     pub(crate) attempts: u32,
     /// Messages held back while a replay runs.
     pub(crate) held_messages: usize,
-}
-
-/// One command's worth of work. Goes back to [`Sequencer::done`] with the
-/// outcome, or to [`Sequencer::put_back`] if it was not appended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Append these messages.
-    Events(Vec<Entry>),
-    /// Append no messages, only to learn the cursor.
-    Ask,
-    /// Say that everything before `next` is lost.
-    Gap {
-        /// The incarnation as last seen in the state.
-        incarnation: Option<Incarnation>,
-        /// The first sequence that will be delivered.
-        next: u64,
-    },
-    /// End the incarnation.
-    Reset {
-        /// The incarnation that is over.
-        incarnation: Incarnation,
-    },
-}
-
-impl Work {
-    /// How many messages it appends.
-    pub(crate) fn messages(&self) -> usize {
-        if let Self::Events(entries) = self {
-            entries.len()
-        } else {
-            0
-        }
-    }
-
-    /// Their estimated size.
-    pub(crate) fn bytes(&self) -> usize {
-        if let Self::Events(entries) = self {
-            entries.iter().map(Entry::bytes).sum()
-        } else {
-            0
-        }
-    }
 }
 
 /// A replay to start. Answers carry `run`; those of an earlier run are ignored.
@@ -110,27 +75,6 @@ impl ReplayEnd {
     }
 }
 
-/// What happened, for counters and logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// A live message was seen before.
-    LiveDuplicate,
-    /// A live message was dropped because too many are held; it will be fetched.
-    HeldDropped,
-    /// The state found a gap of so many messages.
-    GapFound(u64),
-    /// So many messages are given up as lost.
-    GapGivenUp(u64),
-    /// The engine restarted, and the state noticed.
-    Restarted,
-    /// The engine restarted in a way that only the ingestor can see.
-    ResetNeeded,
-    /// A replay was given up after its last try.
-    ReplayGivenUp,
-    /// The state refused the publisher.
-    Refused,
-}
-
 #[derive(Debug)]
 enum Phase {
     /// Live messages are appended as they come.
@@ -157,8 +101,14 @@ pub(crate) struct Sequencer {
     /// The expected sequence that a replay has failed to bring, and the newest
     /// live sequence when it ended.
     tried: Option<(u64, u64)>,
-    /// What the state called stale has been insisted on, with a reset.
-    overruled: bool,
+    /// What the state called stale and was insisted on, with a reset.
+    insistence: Insistence,
+    /// A new connection, which no replay verifies, has not brought anything yet.
+    joining: bool,
+    /// Whether the newest live message came by the only open connection.
+    alone: bool,
+    /// The incarnation that live messages of this connection were applied to.
+    following: Option<Incarnation>,
     runs: u64,
     replay: Option<ReplayOrder>,
     notes: Vec<Note>,
@@ -175,7 +125,10 @@ impl Sequencer {
             busy: false,
             cursor: None,
             tried: None,
-            overruled: false,
+            insistence: Insistence::default(),
+            joining: false,
+            alone: true,
+            following: None,
             runs: 0,
             replay: None,
             notes: Vec::new(),
@@ -186,7 +139,9 @@ impl Sequencer {
     /// fetched, and a restart that nobody saw is found, even if the engine is
     /// idle. Live messages wait until that is done.
     pub(crate) fn connected(&mut self) {
+        self.following = None;
         if !self.rules.replayable {
+            self.joining = true;
             return;
         }
         // A replay under way may be of a life that has ended since, and so may
@@ -202,25 +157,43 @@ impl Sequencer {
 
     /// A message came on the live stream. `room` is false if no more memory may
     /// be used for messages that are held back.
-    pub(crate) fn live(&mut self, entry: Entry, alone: bool, room: bool) {
+    pub(crate) fn live(&mut self, mut entry: Entry, alone: bool, room: bool) {
         let message = &entry.message;
         let seen = (message.sequence, message.timestamp, message.stream);
+        if message.sequence == END_MARK {
+            return self.notes.push(Note::EndMark);
+        }
+        self.alone = alone;
         match self.order.judge(seen, alone) {
             LiveVerdict::Duplicate => return self.notes.push(Note::LiveDuplicate),
-            LiveVerdict::ClockWentBack => self.reset(),
-            LiveVerdict::NewLife => drop(self.held.take()),
-            LiveVerdict::Pass => {}
+            LiveVerdict::ClockWentBack => {
+                self.joining = false;
+                self.insistence.add(message.sequence);
+                self.reset();
+            }
+            LiveVerdict::NewLife => {
+                self.joining = false;
+                drop(self.held.take());
+            }
+            LiveVerdict::Pass => {
+                let first = std::mem::take(&mut self.joining);
+                entry.unverified = first && message.sequence > 0;
+            }
         }
-        // What cannot be fetched again is dropped only when memory runs out.
-        let limit = if self.rules.replayable {
-            self.rules.held_messages
-        } else {
-            usize::MAX
-        };
+        let limit = self.held_limit();
         if matches!(self.phase, Phase::Live) {
             self.ready.push_back(Step::Entry(entry));
         } else if !self.held.push(entry, limit, room) {
             self.notes.push(Note::HeldDropped);
+        }
+    }
+
+    /// What cannot be fetched again is dropped only when memory runs out.
+    fn held_limit(&self) -> usize {
+        if self.rules.replayable {
+            self.rules.held_messages
+        } else {
+            usize::MAX
         }
     }
 
@@ -259,6 +232,19 @@ impl Sequencer {
                     incarnation: cursor.incarnation,
                 })
             }
+            Some(Step::Doubt) => {
+                let Some(cursor) = self.cursor else {
+                    return Some(Work::Ask);
+                };
+                self.ready.pop_front();
+                let Some(cursor) = cursor else {
+                    return self.next_work(messages, bytes);
+                };
+                Some(Work::Gap {
+                    incarnation: Some(cursor.incarnation),
+                    next: cursor.next,
+                })
+            }
             None => matches!(self.phase, Phase::Asking).then_some(Work::Ask),
         }
     }
@@ -288,6 +274,7 @@ impl Sequencer {
         if outcome.restarted && matches!(work, Work::Events(_)) {
             self.notes.push(Note::Restarted);
         }
+        let before = self.known();
         self.learn(outcome.cursor);
         if outcome.refused.is_some() {
             self.notes.push(Note::Refused);
@@ -299,26 +286,12 @@ impl Sequencer {
                     self.start_replay(self.expected());
                 }
             }
-            Work::Gap { .. } => self.tried = None,
+            Work::Gap { next, .. } => {
+                // A doubt names what a replay may still have to bring.
+                self.tried.take_if(|(expected, _)| *expected < next);
+            }
             Work::Reset { .. } => self.after_reset(),
-            Work::Events(entries) => self.events_done(entries, outcome),
-        }
-    }
-
-    fn events_done(&mut self, entries: Vec<Entry>, outcome: &Outcome) {
-        let current = matches!(self.phase, Phase::Replaying(_) | Phase::Live);
-        let replayed = current && entries.iter().any(|entry| entry.replayed);
-        if replayed && outcome.stale > 0 && !self.overruled {
-            // The engine has just said these; the state takes them for a dead
-            // life's, because the engine's clock went back. Once is enough.
-            self.overruled = true;
-            return self.reset();
-        }
-        if outcome.applied > 0 {
-            self.overruled = false;
-        }
-        if let Some(gap) = outcome.gap {
-            self.fill_gap(entries, gap);
+            Work::Events(entries) => self.events_done(entries, outcome, before),
         }
     }
 

@@ -113,6 +113,7 @@ impl Translator {
             spaces: Vec::new(),
             model: Arc::clone(&self.model.name),
             replayed: false,
+            unverified: false,
         }
     }
 

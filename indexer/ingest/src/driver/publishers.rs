@@ -96,7 +96,7 @@ impl PublisherState {
             Note::GapFound(count) => metrics.gaps.add("found", count.max(1)),
             Note::GapGivenUp(count) => {
                 metrics.gaps.add("lost", count.max(1));
-                self.lost += count;
+                self.lost = self.lost.saturating_add(count);
                 let replayable = self.replay.is_some();
                 let describe = || Description {
                     seen: format!("{count} messages missing"),
@@ -122,6 +122,18 @@ impl PublisherState {
                 self.restarts += 1;
                 metrics.restarts.add("ingestor", 1);
             }
+            Note::ClockWentBack => {
+                let describe = || Description {
+                    seen: "messages in order that are older than those before them".to_owned(),
+                    expected: "an engine clock that goes forward".to_owned(),
+                    advice: "keep the engine's clock in step (NTP); without a replay address, \
+                             what it held is uncertain until it restarts"
+                        .to_owned(),
+                };
+                self.add_finding(FindingKind::ClockWentBack, describe, shared);
+            }
+            Note::Doubted => metrics.gaps.add("doubted", 1),
+            Note::EndMark => metrics.messages.add("rejected", 1),
             Note::ReplayGivenUp => metrics.replays.add("given_up", 1),
             Note::Refused => {
                 metrics.messages.add("refused", 1);
@@ -180,6 +192,27 @@ impl Driver {
             return None;
         }
         Some(self.add_publisher(stream))
+    }
+
+    /// There is no room for the stream's publisher: said once for all of them,
+    /// because their names are the peers' to choose.
+    pub(super) fn refuse(&self, stream: &Stream) {
+        let Shared {
+            metrics, findings, ..
+        } = &self.parts.shared;
+        metrics.messages.add("refused", 1);
+        let limit = self.parts.config.bounds.publishers.get();
+        let describe = || Description {
+            seen: format!(
+                "no room for {}; {limit} publishers are known",
+                stream.publisher
+            ),
+            expected: format!("at most {limit} publishers"),
+            advice: "raise bounds.publishers, or keep strangers off the port".to_owned(),
+        };
+        if findings.add(FindingKind::Refused, "ingestor", describe) {
+            metrics.findings.add(FindingKind::Refused.as_str(), 1);
+        }
     }
 
     fn make_room(&mut self) -> bool {

@@ -46,7 +46,8 @@ impl LiveOrder {
         let jumped = self
             .highest
             .is_some_and(|highest| sequence > highest.saturating_add(1));
-        let behind = jumped && timestamp < self.newest && alone && stream == self.stream;
+        let older = timestamp < self.newest && timestamp.0 != 0;
+        let behind = jumped && older && alone && stream == self.stream;
         if behind {
             *self = Self::default();
             self.remember(sequence, timestamp, stream);

@@ -8,8 +8,12 @@ use crate::entry::Entry;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Entry(Entry),
-    Gap { next: u64 },
+    Gap {
+        next: u64,
+    },
     Reset,
+    /// What was appended may not follow on what there is.
+    Doubt,
 }
 
 /// A queue that knows its size in bytes.

@@ -6,6 +6,9 @@ use super::ready::Step;
 use super::{Note, Phase, ReplayEnd, ReplayOrder, Sequencer};
 use crate::entry::Entry;
 
+/// The time of a payload that could not be read even so far.
+const UNKNOWN: Timestamp = Timestamp(0);
+
 /// A replay under way.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -28,6 +31,7 @@ impl Sequencer {
         let from = expected.saturating_sub(1);
         self.runs += 1;
         let number = self.runs;
+        let failures = self.insistence.repeated();
         self.phase = Phase::Replaying(Run {
             number,
             expected,
@@ -39,7 +43,7 @@ impl Sequencer {
         self.replay = Some(ReplayOrder {
             run: number,
             from,
-            failures: 0,
+            failures,
         });
     }
 
@@ -91,7 +95,7 @@ impl Sequencer {
         let later = self.held.take();
         let ready = self.ready.take().into_iter().filter_map(|step| match step {
             Step::Entry(entry) => Some(entry),
-            Step::Gap { .. } | Step::Reset => None,
+            Step::Gap { .. } | Step::Reset | Step::Doubt => None,
         });
         for entry in ready.chain(later) {
             if !self.held.push(entry, limit, true) {
@@ -135,10 +139,12 @@ impl Sequencer {
         }
         let message = &entry.message;
         let first = current.last.is_none();
+        let sequence = message.sequence;
         if first && known.is_some_and(|cursor| of_another_life(message, &cursor)) {
+            self.insistence.add(sequence);
             return self.reset();
         }
-        current.last = Some((message.sequence, message.timestamp));
+        current.last = Some((sequence, message.timestamp));
         entry.replayed = true;
         self.ready.push_back(Step::Entry(entry));
     }
@@ -160,7 +166,7 @@ impl Sequencer {
             current.failures = if progress { 1 } else { current.failures + 1 };
             if progress || current.failures < self.rules.attempts {
                 let from = current.last.map_or(current.from, |(sequence, _)| sequence);
-                let failures = current.failures;
+                let failures = current.failures.max(self.insistence.repeated());
                 self.replay = Some(ReplayOrder {
                     run,
                     from,
@@ -175,6 +181,7 @@ impl Sequencer {
         if nothing && known.is_some_and(|cursor| cursor.next > 0) {
             // The engine has not yet come to a number that the state has seen:
             // it is a new life.
+            self.insistence.add(0);
             return self.reset();
         }
         self.tried = self.held.newest().map(|newest| (expected, newest));
@@ -185,7 +192,20 @@ impl Sequencer {
     /// dropped: the replay brought them too, or they are of a life before it.
     fn release_held(&mut self, last: Option<(u64, Timestamp)>) {
         self.phase = Phase::Live;
-        let seen = |entry: &Entry| last.is_some_and(|(_, time)| entry.message.timestamp <= time);
+        let seen = |entry: &Entry| {
+            let Message {
+                sequence,
+                timestamp,
+                ..
+            } = entry.message;
+            last.is_some_and(|(newest, time)| {
+                if UNKNOWN == timestamp || UNKNOWN == time {
+                    sequence <= newest
+                } else {
+                    timestamp <= time
+                }
+            })
+        };
         let held = self.held.take();
         for entry in held.into_iter().filter(|entry| !seen(entry)) {
             self.ready.push_back(Step::Entry(entry));
@@ -199,7 +219,8 @@ fn of_another_life(message: &Message, cursor: &Cursor) -> bool {
     // What the state has under this number, or before it, was made later: the
     // engine restarted and its clock went back. (If this is newer, the state
     // sees the restart itself.)
-    if message.sequence.saturating_add(1) >= cursor.next && message.timestamp < cursor.timestamp {
+    let older = message.timestamp < cursor.timestamp && message.timestamp != UNKNOWN;
+    if message.sequence.saturating_add(1) >= cursor.next && older {
         return true;
     }
     // The overlap is gone from the engine's buffer: nothing shows that this

@@ -1,2 +1,3 @@
+mod doubts;
 mod model;
 mod steps;

@@ -185,3 +185,73 @@ async fn payloads_that_cannot_be_read_make_the_publisher_suspect() {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// One live message as a PUB socket frames it, of at most 255 bytes a part.
+fn live(topic: &str, sequence: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let parts: [(u8, &[u8]); 3] = [
+        (1, topic.as_bytes()),
+        (1, &sequence.to_be_bytes()),
+        (0, payload),
+    ];
+    for (flags, part) in parts {
+        bytes.extend([flags, u8::try_from(part.len()).expect("short")]);
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+/// An empty batch that was made at so many seconds.
+fn batch(seconds: f64) -> Vec<u8> {
+    [&b"\x92\xcb"[..], &seconds.to_be_bytes(), b"\x90"].concat()
+}
+
+#[tokio::test]
+async fn sequences_at_the_end_of_their_range_stop_nothing() {
+    let rig = Rig::start(bound()).await;
+    let mut stream = TcpStream::connect(rig.ingestor.bound_addresses()[0]).expect("listening");
+    let mut bytes = handshake();
+    let topic = "kv@127.0.0.9:8000@m";
+    let sent = [
+        (u64::MAX - 1, 1e9),
+        (u64::MAX, 2e9),
+        (u64::MAX - 1, 3e9),
+        (7, 4e9),
+    ];
+    for (sequence, seconds) in sent {
+        bytes.extend(live(topic, sequence, &batch(seconds)));
+    }
+    stream.write_all(&bytes).expect("taken");
+    let views = || async { rig.ingestor.publishers().await };
+    let there = || async {
+        let cursors: Vec<_> = views()
+            .await
+            .iter()
+            .filter_map(|view| view.cursor)
+            .collect();
+        cursors.iter().any(|cursor| cursor.next == 8)
+    };
+    eventually(there, || "the last message is applied".to_owned()).await;
+    assert_eq!(views().await[0].lost, u64::MAX);
+    assert!(rig.ingestor.ready());
+}
+
+#[tokio::test]
+async fn a_publisher_that_there_is_no_room_for_is_a_finding() {
+    let mut config = bound();
+    config.bounds.publishers = std::num::NonZeroUsize::MIN;
+    let rig = Rig::start(config).await;
+    let mut stream = TcpStream::connect(rig.ingestor.bound_addresses()[0]).expect("listening");
+    let mut bytes = handshake();
+    for number in 1..5 {
+        let topic = format!("kv@127.0.0.{number}:8000@m");
+        bytes.extend(live(&topic, 0, &batch(1e9)));
+    }
+    stream.write_all(&bytes).expect("taken");
+    let refused = || async { rig.metric("kvatlas_ingest_messages_total{kind=\"refused\"}") == 3 };
+    eventually(refused, || "three are refused".to_owned()).await;
+    let found = rig.ingestor.findings().list();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].kind.as_str(), found[0].count), ("refused", 3));
+    assert!(found[0].advice.contains("bounds.publishers"), "{found:?}");
+}

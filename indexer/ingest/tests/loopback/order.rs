@@ -74,7 +74,8 @@ async fn dropped_messages_come_back_by_replay() {
     }
     engine.store(&mut peers, true).await;
     rig.expect(&engine, Trust::Exact).await;
-    assert!(rig.metric("kvatlas_ingest_replays_total{kind=\"complete\"}") > 1);
+    // How many replays it takes depends on how fast the engine publishes.
+    assert!(rig.metric("kvatlas_ingest_replay_messages_total") > 0);
 }
 
 #[tokio::test]

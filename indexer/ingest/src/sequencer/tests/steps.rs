@@ -24,6 +24,7 @@ fn entry(sequence: u64, time: u64) -> Entry {
         spaces: Vec::new(),
         model: "m".into(),
         replayed: false,
+        unverified: false,
     }
 }
 
