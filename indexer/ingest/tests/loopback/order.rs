@@ -38,7 +38,7 @@ async fn a_late_joiner_without_replay_is_partial_and_true() {
     await_subscriber(&mut peers, &engine).await;
     engine.held.clear();
     engine.store(&mut peers, true).await;
-    rig.expect(&engine, Trust::Partial).await;
+    rig.expect_not_whole(&engine).await;
 }
 
 #[tokio::test]

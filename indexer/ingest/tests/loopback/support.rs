@@ -101,6 +101,29 @@ impl Rig {
         assert_eq!(self.listed(engine).await, held, "{}", engine.name);
     }
 
+    /// Like [`Self::expect`], for an engine of which not everything can be known:
+    /// `partial`, or `suspect` if its connection came up while it was asked for.
+    pub(crate) async fn expect_not_whole(&self, engine: &Engine) {
+        let stands = || async {
+            let cursor = self.cursor(engine);
+            cursor.is_some_and(|cursor| cursor.next == engine.published)
+                && !self
+                    .ingestor
+                    .publishers()
+                    .await
+                    .iter()
+                    .any(|view| view.lag() > 0)
+        };
+        eventually(stands, || format!("{} caught up", engine.name)).await;
+        let trust = self.cursor(engine).map(|cursor| cursor.trust);
+        assert!(
+            matches!(trust, Some(Trust::Partial | Trust::Suspect)),
+            "{trust:?}"
+        );
+        let held: BTreeSet<u64> = engine.held.values().copied().collect();
+        assert_eq!(self.listed(engine).await, held, "{}", engine.name);
+    }
+
     pub(crate) async fn expect_cursor(&self, engine: &Engine, trust: Trust) {
         let stands = || async {
             let cursor = self.cursor(engine);
