@@ -75,7 +75,7 @@ impl Standalone {
 
     async fn start_until(config: &Config, stop: CancellationToken) -> Result<Self> {
         let parts = Parts::build(config, BUILD, &stop).await?;
-        let (events, grpc_url, http_url) = parts.addresses(config)?;
+        let (events, grpc_url, http_url) = parts.addresses()?;
         let mut roles = Roles::new(stop.clone());
         let replica = parts.replica();
         parts.spawn(config, &mut roles);

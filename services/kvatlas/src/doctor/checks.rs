@@ -121,7 +121,13 @@ fn publisher(endpoint: &EndpointInfo, now_s: u64, silent_after_s: u64) -> Vec<Di
             "start KVAtlas before the engine, or give the engine a replay_endpoint and KVAtlas its port",
         ),
         Ok(Trust::Suspect) => warn(
-            format!("trust suspect: {} messages lost", endpoint.lost),
+            match endpoint.lost {
+                0 => {
+                    "trust suspect: its connection was renewed, or what it sent contradicts itself"
+                        .to_owned()
+                }
+                lost => format!("trust suspect: {lost} messages lost"),
+            },
             "no gap that the replay socket cannot fill",
             "give the engine a replay_endpoint and KVAtlas its port; until the engine restarts or clears \
              its cache, what is listed may be gone",
@@ -223,6 +229,8 @@ mod tests {
             .collect();
         assert_eq!(text.len(), 3);
         assert!(text[0].contains("7 messages lost"));
+        let renewed = endpoints(&[endpoint(Trust::Suspect)], 1_010, 300);
+        assert!(renewed[0].seen.contains("connection was renewed"));
         assert!(text[1].contains("3 blocks wait"));
         assert!(text[2].contains("silent for 1000 s"));
         assert!(

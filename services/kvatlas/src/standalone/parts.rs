@@ -100,7 +100,7 @@ impl Parts {
     }
 
     /// Where engines connect, and the URLs of gRPC and HTTP on this machine.
-    pub(super) fn addresses(&self, config: &Config) -> Result<(String, String, String)> {
+    pub(super) fn addresses(&self) -> Result<(String, String, String)> {
         let local = |address: SocketAddr| {
             let port = address.port();
             let ip = address.ip();
@@ -120,7 +120,6 @@ impl Parts {
                 .map(local)
                 .with_context(|| format!("address of {what}"))
         };
-        tracing::debug!(cluster = config.cluster, "bound");
         Ok((
             events,
             format!("http://{}", named(&self.grpc, "gRPC")?),
