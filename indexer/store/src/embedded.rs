@@ -1,20 +1,9 @@
 //! The store that lives in this process.
 //!
 //! ```text
-//!  append ──▶ [journal thread: write, fsync] ──▶ Core: state, ring of deltas
-//!                (only if on a disk)               │ cut (snapshot)   │ after n
-//!                                                  ▼                  ▼
-//!                                               watcher ── pulls at its own pace
+//!  append ──▶ [journal thread: write, fsync] ──▶ history ──▶ watchers
+//!                (only if on a disk)
 //! ```
-//!
-//! Watchers pull: there is no queue per watcher that could fill, and a writer
-//! never waits for one. A watcher that stays away until the ring has moved past
-//! its place is told that it lagged.
-
-mod core;
-mod cut;
-mod ring;
-mod watcher;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +11,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use proto_model::{Batch, Cursor, Publisher, Revision};
 
-pub(crate) use self::core::{Core, Shared};
 use crate::disk::{Journaled, OpenError};
+use crate::history::{Core, History, Shared};
 use crate::options::{DiskOptions, EmbeddedOptions};
 use crate::seam::{AppendError, Appended, IndexWatch, IndexWriter, WatchStream};
-use crate::stats::StoreStats;
+use crate::stats::HistoryStats;
 use crate::weight::batch_weight;
 
 /// An index store in this process, in memory or on a disk.
@@ -35,7 +24,8 @@ use crate::weight::batch_weight;
 /// batch survives a crash of the process and of the machine.
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    shared: Arc<Shared>,
+    history: History,
+    batch_bytes_max: usize,
     /// Set if batches go through a journal.
     journaled: Option<Journaled>,
 }
@@ -47,9 +37,11 @@ impl EmbeddedStore {
     /// that comes from an earlier store cannot take this history for that one's.
     #[must_use]
     pub fn in_memory(options: EmbeddedOptions) -> Self {
-        let core = Core::fresh(&options);
+        let core = Core::fresh(&options.history);
+        let shared = Arc::new(Shared::new(core, options.history));
         Self {
-            shared: Arc::new(Shared::new(core, options)),
+            history: History { shared },
+            batch_bytes_max: options.batch_bytes_max,
             journaled: None,
         }
     }
@@ -64,9 +56,11 @@ impl EmbeddedStore {
         options: EmbeddedOptions,
         disk: DiskOptions,
     ) -> Result<Self, OpenError> {
+        let batch_bytes_max = options.batch_bytes_max;
         let (shared, journaled) = Journaled::open(directory, options, disk)?;
         Ok(Self {
-            shared,
+            history: History { shared },
+            batch_bytes_max,
             journaled: Some(journaled),
         })
     }
@@ -74,19 +68,19 @@ impl EmbeddedStore {
     /// Where a publisher stands; `None` if it is not known.
     #[must_use]
     pub fn cursor(&self, publisher: &Publisher) -> Option<Cursor> {
-        self.shared.core.lock().state.cursor(publisher)
+        self.history.cursor(publisher)
     }
 
     /// The position of the last batch applied.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.shared.core.lock().ring.head()
+        self.history.revision()
     }
 
     /// The store, counted.
     #[must_use]
-    pub fn stats(&self) -> StoreStats {
-        self.shared.stats()
+    pub fn stats(&self) -> HistoryStats {
+        self.history.stats()
     }
 
     /// Takes no more batches, ends all watches, and waits until everything is on
@@ -95,26 +89,26 @@ impl EmbeddedStore {
         if let Some(journaled) = &self.journaled {
             journaled.close().await;
         }
-        self.shared.close("the store was shut down");
+        self.history.close("the store was shut down");
     }
 }
 
 #[async_trait]
 impl IndexWriter for EmbeddedStore {
     async fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
-        let (bytes, limit) = (batch_weight(batch), self.shared.options.batch_bytes_max);
+        let (bytes, limit) = (batch_weight(batch), self.batch_bytes_max);
         if bytes > limit {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         match &self.journaled {
             Some(journaled) => journaled.append(batch).await,
-            None => self.shared.apply(batch),
+            None => self.history.apply(batch),
         }
     }
 }
 
 impl IndexWatch for EmbeddedStore {
     fn watch(&self, after: Option<Revision>) -> WatchStream {
-        watcher::watch(Arc::clone(&self.shared), after)
+        self.history.watch(after)
     }
 }

@@ -1,17 +1,14 @@
-//! What the embedded store can be told.
+//! What a history and the embedded store can be told.
 
 use std::time::Duration;
 
 use indexer_state::StateLimits;
 
-/// Settings of an embedded store.
+/// Settings of a history: what the state may hold, and what watchers get.
 #[derive(Debug, Clone)]
-pub struct EmbeddedOptions {
+pub struct HistoryOptions {
     /// What the state may hold.
     pub limits: StateLimits,
-    /// Largest batch taken, in bytes as [`batch_weight`](crate::batch_weight)
-    /// counts them. Larger ones are refused with `TooLarge`.
-    pub batch_bytes_max: usize,
     /// Memory for recent deltas, in bytes. A watcher that was away for longer
     /// than they reach back starts from a snapshot.
     pub ring_bytes: usize,
@@ -21,14 +18,32 @@ pub struct EmbeddedOptions {
     pub watchers_max: usize,
 }
 
-impl Default for EmbeddedOptions {
+impl Default for HistoryOptions {
     fn default() -> Self {
         Self {
             limits: StateLimits::default(),
-            batch_bytes_max: 8 << 20,
             ring_bytes: 128 << 20,
             heartbeat: Duration::from_secs(1),
             watchers_max: 1024,
+        }
+    }
+}
+
+/// Settings of an embedded store.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The state and its watchers.
+    pub history: HistoryOptions,
+    /// Largest batch taken, in bytes as [`batch_weight`](crate::batch_weight)
+    /// counts them. Larger ones are refused with `TooLarge`.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self {
+            history: HistoryOptions::default(),
+            batch_bytes_max: 8 << 20,
         }
     }
 }

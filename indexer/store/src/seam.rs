@@ -48,6 +48,12 @@ pub enum AppendError {
         /// The limit.
         limit: usize,
     },
+    /// This node does not take batches; append the same batch at the leader.
+    #[error("not the leader{}", leader_hint(leader))]
+    NotLeader {
+        /// The leader's address (`host:port`), where it is known.
+        leader: Option<String>,
+    },
     /// The store cannot take it now; whether it has is not known.
     #[error("store unavailable: {reason}")]
     Unavailable {
@@ -63,11 +69,17 @@ pub enum AppendError {
     },
 }
 
+fn leader_hint(leader: &Option<String>) -> String {
+    leader
+        .as_ref()
+        .map_or_else(String::new, |leader| format!("; it is {leader}"))
+}
+
 impl AppendError {
     /// Whether appending the same batch again may succeed.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::NotLeader { .. })
     }
 }
 

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use indexer_store::conformance::Setup;
-use indexer_store::{EmbeddedOptions, EmbeddedStore};
+use indexer_store::{EmbeddedOptions, EmbeddedStore, HistoryOptions};
 
 fn options(setup: Setup) -> EmbeddedOptions {
-    let plain = EmbeddedOptions {
+    let plain = HistoryOptions {
         heartbeat: Duration::from_millis(50),
         ..Default::default()
     };
-    match setup {
+    let history = match setup {
         Setup::Plain => plain,
-        Setup::ShortHistory => EmbeddedOptions {
+        Setup::ShortHistory => HistoryOptions {
             ring_bytes: 1 << 14,
             ..plain
         },
+    };
+    EmbeddedOptions {
+        history,
+        ..Default::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use indexer_ingest::{BindConfig, ConnectConfig, EngineKind, Identity, IngestConfig};
-use indexer_store::EmbeddedOptions;
+use indexer_store::{EmbeddedOptions, HistoryOptions};
 use proto_model::Lora;
 use scorer_prompt::{
     HubConfig, HubModel, LibraryConfig, ModelLocation, ModelOptions, ModelSource, RequestLimits,
@@ -229,7 +229,10 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
 /// The embedded store's settings.
 pub(crate) fn store(config: &Config) -> EmbeddedOptions {
     EmbeddedOptions {
-        ring_bytes: config.store.history.as_usize(),
+        history: HistoryOptions {
+            ring_bytes: config.store.history.as_usize(),
+            ..Default::default()
+        },
         ..Default::default()
     }
 }

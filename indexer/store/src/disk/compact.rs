@@ -8,7 +8,7 @@ use indexer_state::State;
 use proto_model::Revision;
 
 use super::{files, snapshot};
-use crate::embedded::Shared;
+use crate::history::Shared;
 
 /// The compaction that is going on, if any.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use proto_model::Revision;
 use super::files::{self, Kind};
 use super::journal::{self, Journal};
 use super::{OpenError, io_error, snapshot};
-use crate::embedded::Core;
-use crate::options::EmbeddedOptions;
+use crate::history::Core;
+use crate::options::HistoryOptions;
 
 /// What was found in the directory.
 pub(super) struct Loaded {
@@ -18,7 +18,7 @@ pub(super) struct Loaded {
 
 /// Reads the newest snapshot and the journals after it, and gets the last one
 /// ready to go on.
-pub(super) fn load(directory: &Path, options: &EmbeddedOptions) -> Result<Loaded, OpenError> {
+pub(super) fn load(directory: &Path, options: &HistoryOptions) -> Result<Loaded, OpenError> {
     snapshot::remove_unfinished(directory)?;
     let newest = files::list(directory, Kind::Snapshot)?.pop();
     let mut journals = files::list(directory, Kind::Journal)?;
@@ -70,7 +70,7 @@ pub(super) fn load(directory: &Path, options: &EmbeddedOptions) -> Result<Loaded
 
 /// Begins a new store: an empty snapshot, so that a journal without one is always
 /// the sign of a loss.
-fn begin_first(directory: &Path, options: &EmbeddedOptions) -> Result<Loaded, OpenError> {
+fn begin_first(directory: &Path, options: &HistoryOptions) -> Result<Loaded, OpenError> {
     let core = Core::fresh(options);
     snapshot::write(directory, &core.state, core.ring.head())
         .map_err(io_error("write the first snapshot in", directory))?;

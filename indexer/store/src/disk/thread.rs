@@ -21,7 +21,7 @@ use super::compact::Compactor;
 use super::journal::Journal;
 use super::load::load;
 use super::{OpenError, files, io_error};
-use crate::embedded::Shared;
+use crate::history::Shared;
 use crate::options::{DiskOptions, EmbeddedOptions};
 use crate::seam::{AppendError, Appended};
 
@@ -53,8 +53,8 @@ impl Journaled {
         disk: DiskOptions,
     ) -> Result<(Arc<Shared>, Self), OpenError> {
         let lock = files::lock(directory)?;
-        let loaded = load(directory, &options)?;
-        let shared = Arc::new(Shared::new(loaded.core, options));
+        let loaded = load(directory, &options.history)?;
+        let shared = Arc::new(Shared::new(loaded.core, options.history));
         let (jobs, queue) = mpsc::channel(disk.queue.max(1));
         let mut writer = Writer {
             directory: directory.to_owned(),

@@ -72,6 +72,12 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
             &["proto-model", "indexer-events", "indexer-store"],
             &["indexer-state", "loadtest-recordings"],
         ),
+        "indexer-store-grpc" => (&["proto-model", "proto-api", "indexer-store"], &[]),
+        "indexer-store-raft" => (
+            &["proto-model", "proto-api", "indexer-state", "indexer-store"],
+            &[],
+        ),
+        "indexer-store-redis" => (&["proto-model", "indexer-state", "indexer-store"], &[]),
         "scorer-server" => (
             &[
                 "proto-model",
@@ -86,7 +92,7 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         "services-kvatlas" | "services-e2e" => (ANYTHING, &[]),
         // Engines and clients from outside know the wires only.
         "loadtest-recordings" => (&[], &[]),
-        "loadtest-churn" => (&["proto-api"], RECORDINGS),
+        "loadtest-churn" | "loadtest-chaos" => (&["proto-api"], RECORDINGS),
         _ => return None,
     };
     Some(Allowed { normal, tests })
@@ -101,7 +107,11 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
         // The hub's files, and the operator's commands.
         "ureq" => &["scorer-prompt", "services-kvatlas"],
         "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
-        "postcard" => &["indexer-store"],
+        "postcard" => &[
+            "indexer-store",
+            "indexer-store-raft",
+            "indexer-store-redis",
+        ],
         "serde_yaml_ng"
         | "hyper"
         | "hyper-util"
@@ -110,7 +120,7 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
         | "opentelemetry_sdk"
         | "opentelemetry-otlp"
         | "tracing-opentelemetry" => &["services-runtime"],
-        "clap" => &["services-kvatlas"],
+        "clap" => &["services-kvatlas", "loadtest-chaos"],
         "openraft" | "sled" => &["indexer-store-raft"],
         "redis" => &["indexer-store-redis"],
         "kube" | "k8s-openapi" => &["router-discovery"],

@@ -86,6 +86,12 @@ impl Ring {
         revision
     }
 
+    /// Forgets everything, and goes on from `at`. The clock does not go back.
+    pub(crate) fn restart(&mut self, at: Revision) {
+        self.items.clear();
+        (self.floor, self.bytes) = (at, 0);
+    }
+
     pub(crate) fn after(&self, revision: Revision) -> After {
         let Some(index) = revision.0.checked_sub(self.floor.0) else {
             return After::Unknown;

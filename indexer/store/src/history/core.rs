@@ -10,22 +10,22 @@ use tokio::sync::watch;
 
 use super::cut::Cut;
 use super::ring::Ring;
-use crate::options::EmbeddedOptions;
+use crate::options::HistoryOptions;
 use crate::seam::{AppendError, Appended};
-use crate::stats::StoreStats;
+use crate::stats::HistoryStats;
 
 /// Revisions per millisecond of the clock that a fresh history leaves free, so
 /// that the next one starts above it.
 const REVISIONS_PER_MS: u64 = 1024;
 
-/// Shared by the store, its journal thread and its watchers. The lock is never
+/// Shared by a history, whoever applies to it, and its watchers. The lock is never
 /// held across an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) core: Mutex<Core>,
     /// Tells watchers that there is something new. The value means nothing.
     pub(crate) changed: watch::Sender<()>,
-    pub(crate) options: EmbeddedOptions,
+    pub(crate) options: HistoryOptions,
 }
 
 #[derive(Debug)]
@@ -47,13 +47,13 @@ pub(crate) struct Core {
 
 impl Core {
     /// Empty, at a revision beyond any earlier history's.
-    pub(crate) fn fresh(options: &EmbeddedOptions) -> Self {
-        let at = Revision(now_ms().saturating_mul(REVISIONS_PER_MS));
-        Self::at(State::new(options.limits.clone()), at, options)
+    pub(crate) fn fresh(options: &HistoryOptions) -> Self {
+        let state = State::new(options.limits.clone());
+        Self::at(state, fresh_revision(), options)
     }
 
     /// Holding `state`, which stands at `revision`.
-    pub(crate) fn at(state: State, revision: Revision, options: &EmbeddedOptions) -> Self {
+    pub(crate) fn at(state: State, revision: Revision, options: &HistoryOptions) -> Self {
         Self {
             state,
             ring: Ring::new(revision, options.ring_bytes),
@@ -88,6 +88,14 @@ impl Core {
         Appended { revision, outcomes }
     }
 
+    /// Goes on from `state`, which stands at `revision`. Watchers that stand
+    /// elsewhere have lagged.
+    pub(crate) fn replace(&mut self, state: State, revision: Revision) -> (State, Option<Arc<Cut>>) {
+        self.ring.restart(revision);
+        let old = std::mem::replace(&mut self.state, state);
+        (old, self.cut.take())
+    }
+
     /// A picture of the state that a watcher can go on from: the one that others
     /// are reading already, or a new one.
     pub(crate) fn cut(&mut self) -> Arc<Cut> {
@@ -104,7 +112,7 @@ impl Core {
 }
 
 impl Shared {
-    pub(crate) fn new(core: Core, options: EmbeddedOptions) -> Self {
+    pub(crate) fn new(core: Core, options: HistoryOptions) -> Self {
         Self {
             core: Mutex::new(core),
             changed: watch::Sender::new(()),
@@ -135,9 +143,9 @@ impl Shared {
         self.changed.send_replace(());
     }
 
-    pub(crate) fn stats(&self) -> StoreStats {
+    pub(crate) fn stats(&self) -> HistoryStats {
         let core = self.core.lock();
-        StoreStats {
+        HistoryStats {
             revision: core.ring.head(),
             resumable: core.ring.floor(),
             batches: core.batches,
@@ -149,6 +157,11 @@ impl Shared {
             state: core.state.stats(),
         }
     }
+}
+
+/// Beyond the revisions of any history that began earlier.
+pub(super) fn fresh_revision() -> Revision {
+    Revision(now_ms().saturating_mul(REVISIONS_PER_MS))
 }
 
 /// Milliseconds since the Unix epoch.

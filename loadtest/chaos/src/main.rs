@@ -1,0 +1,3 @@
+//! Faults injected into real processes, and an oracle that compares.
+
+fn main() {}
