@@ -1,1 +1,4 @@
 //! The replicated store: openraft on sled.
+
+pub mod snapshot;
+pub mod types;
