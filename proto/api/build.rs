@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 5] = [
     "kvatlas/v1/scorer.proto",
     "kvatlas/v1/index.proto",
+    "kvatlas/v1/raft.proto",
+    "kvatlas/v1/store_admin.proto",
     "indexer/v1/indexer.proto",
 ];
 
@@ -22,6 +24,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Prompts stay in the buffer that they came in.
         .bytes(".kvatlas.v1.ScoreRequest")
+        // So do the entries of a log.
+        .bytes(".kvatlas.v1.RaftAppendRequest")
+        .bytes(".kvatlas.v1.RaftCall")
+        .bytes(".kvatlas.v1.RaftReply")
+        .bytes(".kvatlas.v1.RaftSnapshotPiece")
+        // Batches come in large numbers and from a socket: they are read by hand,
+        // in bounds (src/batch.rs).
+        .extern_path(".kvatlas.v1.AppendRequest", "crate::AppendRequest")
         // A user's text and salt must not be printable by accident.
         .skip_debug([
             ".kvatlas.v1.ScoreRequest",
