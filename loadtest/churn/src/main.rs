@@ -7,25 +7,20 @@
 //! prompts must equal what the simulated caches hold, and the process's memory is
 //! read. The program fails if an answer differs or memory keeps growing.
 
-mod cache;
-mod engine;
 mod oracle;
-mod process;
-mod prompts;
-mod wire;
+mod standalone;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use loadtest_engines::{Engine, Population};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::engine::Engine;
 use crate::oracle::Oracle;
-use crate::process::Standalone;
-use crate::prompts::Population;
+use crate::standalone::Standalone;
 
 /// What a run is made of.
 #[derive(Debug, Parser)]

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use loadtest_engines::{BLOCK_SIZE, Engine, Population};
 use proto_api::v1::index_client::IndexClient;
 use proto_api::v1::score_request::Input;
 use proto_api::v1::scorer_client::ScorerClient;
 use proto_api::v1::{ListEndpointsRequest, ScoreRequest, StatsRequest, TokenIds};
 use rand::rngs::SmallRng;
 use tonic::transport::Channel;
-
-use crate::engine::Engine;
-use crate::prompts::{BLOCK_SIZE, Population};
 
 /// The model that all simulated engines serve.
 pub(crate) const MODEL: &str = "churn";

@@ -91,8 +91,8 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         "services-runtime" => (&[], &[]),
         "services-kvatlas" | "services-e2e" => (ANYTHING, &[]),
         // Engines and clients from outside know the wires only.
-        "loadtest-recordings" => (&[], &[]),
-        "loadtest-churn" | "loadtest-chaos" => (&["proto-api"], RECORDINGS),
+        "loadtest-recordings" | "loadtest-engines" => (&[], &[]),
+        "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
         _ => return None,
     };
     Some(Allowed { normal, tests })

@@ -1,25 +1,19 @@
 //! The messages of a vLLM 0.24 or later engine.
 
 use anyhow::Result;
-use bytes::Bytes;
-use zeromq::ZmqMessage;
 
 use crate::cache::Event;
 use crate::prompts::{BLOCK_SIZE, Prompt};
 
-/// Builds one message: topic, sequence, MessagePack payload.
-pub(crate) fn message(
-    topic: &Bytes,
-    sequence: u64,
+/// The MessagePack payload of one message.
+pub(crate) fn payload(
     timestamp: f64,
     prompt: &Prompt,
     hashes: &[u64],
     events: &[Event],
-) -> Result<ZmqMessage> {
+) -> Result<Vec<u8>> {
     let mut payload = Vec::with_capacity(64 + hashes.len() * 64);
-    rmp::encode::write_array_len(&mut payload, 3)?;
-    rmp::encode::write_f64(&mut payload, timestamp)?;
-    rmp::encode::write_array_len(&mut payload, length(events.len()))?;
+    begin(&mut payload, timestamp, events.len())?;
     for event in events {
         match event {
             Event::Stored { first, last } => {
@@ -29,10 +23,25 @@ pub(crate) fn message(
         }
     }
     rmp::encode::write_uint(&mut payload, 0)?;
-    let mut frames = ZmqMessage::from(topic.clone());
-    frames.push_back(Bytes::copy_from_slice(&sequence.to_be_bytes()));
-    frames.push_back(Bytes::from(payload));
-    Ok(frames)
+    Ok(payload)
+}
+
+/// The payload of a message that says that the cache is empty.
+pub(crate) fn cleared(timestamp: f64) -> Result<Vec<u8>> {
+    let mut payload = Vec::with_capacity(64);
+    begin(&mut payload, timestamp, 1)?;
+    rmp::encode::write_map_len(&mut payload, 1)?;
+    text(&mut payload, "type")?;
+    text(&mut payload, "AllBlocksCleared")?;
+    rmp::encode::write_uint(&mut payload, 0)?;
+    Ok(payload)
+}
+
+fn begin(out: &mut Vec<u8>, timestamp: f64, events: usize) -> Result<()> {
+    rmp::encode::write_array_len(out, 3)?;
+    rmp::encode::write_f64(out, timestamp)?;
+    rmp::encode::write_array_len(out, length(events))?;
+    Ok(())
 }
 
 fn stored(

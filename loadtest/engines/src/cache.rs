@@ -4,19 +4,25 @@
 use std::collections::{BTreeMap, HashMap};
 
 /// A block's engine hash.
-pub(crate) type Hash = u64;
+pub type Hash = u64;
 
 /// One event, as the engine would publish it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
     /// A run of new blocks; indices into the prompt's blocks.
-    Stored { first: usize, last: usize },
+    Stored {
+        /// The first new block.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
     /// One block evicted.
     Removed(Hash),
 }
 
 /// Blocks by hash, with the time of their last use.
-pub(crate) struct Cache {
+#[derive(Debug)]
+pub struct Cache {
     capacity: usize,
     clock: u64,
     used: HashMap<Hash, u64>,
@@ -24,7 +30,9 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// An empty cache of so many blocks.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
             clock: 0,
@@ -34,12 +42,20 @@ impl Cache {
     }
 
     /// How many blocks it holds.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.used.len()
     }
 
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
+    }
+
     /// Blocks of the prompt that are there without a hole from the first one on.
-    pub(crate) fn matched(&self, prompt: &[Hash]) -> usize {
+    #[must_use]
+    pub fn matched(&self, prompt: &[Hash]) -> usize {
         prompt
             .iter()
             .take_while(|hash| self.used.contains_key(hash))
@@ -47,7 +63,7 @@ impl Cache {
     }
 
     /// Runs a prompt: what was missing is stored, and evicts what is oldest.
-    pub(crate) fn run(&mut self, prompt: &[Hash], events: &mut Vec<Event>) {
+    pub fn run(&mut self, prompt: &[Hash], events: &mut Vec<Event>) {
         let hit = self.matched(prompt);
         let missing = prompt.len() - hit;
         // What the prompt reuses is in use, so it cannot be evicted for the rest.
@@ -75,7 +91,7 @@ impl Cache {
     }
 
     /// The engine restarts: nothing is left.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.used.clear();
         self.order.clear();
     }

@@ -1,0 +1,22 @@
+//! Simulated engines with real caches and real sockets, and the processes they
+//! are run against.
+//!
+//! An [`Engine`] runs prompts through a [`Cache`] and publishes what changed as
+//! vLLM does, replay socket included. What its cache holds is the truth that an
+//! index is compared with: nothing here knows anything of the index but the
+//! public hash functions.
+
+mod cache;
+mod engine;
+mod outlet;
+mod process;
+mod prompts;
+mod rolling;
+mod wire;
+
+pub use cache::{Cache, Event, Hash};
+pub use engine::Engine;
+pub use outlet::Ports;
+pub use process::{Process, Program, free_port, free_ports, wait_for_port};
+pub use prompts::{BLOCK_SIZE, Population, Prompt};
+pub use rolling::rolling_hashes;
