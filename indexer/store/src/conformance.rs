@@ -12,8 +12,15 @@
 
 mod appends;
 mod concurrent;
+mod edges;
+mod fleet;
+mod ingestor;
+mod ingestors;
 mod make;
+mod patient;
+mod random;
 mod reader;
+mod readers;
 mod replica;
 mod watches;
 mod workload;
@@ -27,6 +34,15 @@ pub use concurrent::{
     a_reader_that_sleeps_delays_nobody, readers_under_load_see_every_revision_as_it_was,
     several_writers_of_one_stream_are_one,
 };
+pub use edges::{
+    a_batch_near_the_limit_arrives_whole, a_gap_given_up_is_told, a_reset_happens_once,
+    parked_blocks_come_with_their_parent,
+};
+pub use ingestors::{
+    endpoints_removed_under_load_leave_the_others, gaps_given_up_by_several_ingestors_count_once,
+    overlapping_ingestors_are_one, revisions_of_concurrent_writers_are_unique,
+};
+pub use readers::{snapshots_under_load_are_of_one_moment, watches_resumed_from_everywhere_meet};
 pub use watches::{
     a_resumed_watch_gets_only_what_is_new, a_watch_from_beyond_the_end_starts_anew,
     a_watch_from_nothing_gets_a_snapshot, an_idle_watch_says_that_it_is_alive,
@@ -63,6 +79,16 @@ macro_rules! conformance_suite {
                 an_idle_watch_says_that_it_is_alive,
                 several_writers_of_one_stream_are_one,
                 readers_under_load_see_every_revision_as_it_was,
+                a_batch_near_the_limit_arrives_whole,
+                a_reset_happens_once,
+                a_gap_given_up_is_told,
+                parked_blocks_come_with_their_parent,
+                overlapping_ingestors_are_one,
+                gaps_given_up_by_several_ingestors_count_once,
+                revisions_of_concurrent_writers_are_unique,
+                endpoints_removed_under_load_leave_the_others,
+                snapshots_under_load_are_of_one_moment,
+                watches_resumed_from_everywhere_meet,
             ],
             ShortHistory: [
                 too_old_a_place_gets_a_snapshot,

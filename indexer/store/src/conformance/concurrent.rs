@@ -137,9 +137,9 @@ pub async fn a_reader_that_sleeps_delays_nobody(store: impl IndexWriter + IndexW
         .await
         .expect("the beginning of a snapshot");
     let mut revision = first;
-    for _ in 0..2_000 {
+    for _ in 0..400 {
         revision = store
-            .append(&workload.next_batch())
+            .append(&workload.next_batches(5))
             .await
             .expect("appended")
             .revision;

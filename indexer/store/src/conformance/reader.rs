@@ -23,6 +23,8 @@ pub(super) struct Reader {
     within_snapshot: bool,
     pub(super) snapshots: usize,
     pub(super) heartbeats: usize,
+    /// Positions reached by deltas.
+    pub(super) changes: usize,
 }
 
 impl Reader {
@@ -34,7 +36,16 @@ impl Reader {
             within_snapshot: false,
             snapshots: 0,
             heartbeats: 0,
+            changes: 0,
         }
+    }
+
+    /// A reader that stands at `at` with what was there.
+    pub(super) fn resumed(store: &impl IndexWatch, at: Revision, replica: Replica) -> Self {
+        let mut reader = Self::new(store);
+        (reader.at, reader.replica) = (Some(at), replica);
+        reader.resume(store);
+        reader
     }
 
     /// Watches again from where the reader stands.
@@ -57,6 +68,15 @@ impl Reader {
                 assert!(ended < WATCHES_MAX, "no watch comes to the end: {error}");
                 self.resume(store);
             }
+        }
+    }
+
+    /// Reads one item, or watches again if the watch has ended.
+    pub(super) async fn step_or_resume(&mut self, store: &impl IndexWatch) {
+        if let Err(error) = self.step().await {
+            assert!(error.retryable(), "a watch ended for good: {error}");
+            tokio::task::yield_now().await;
+            self.resume(store);
         }
     }
 
@@ -89,6 +109,7 @@ impl Reader {
                 assert!(!self.within_snapshot, "deltas came within a snapshot");
                 deltas.iter().for_each(|delta| self.replica.apply(delta));
                 self.advance(revision, true);
+                self.changes += 1;
             }
             WatchItem::Heartbeat { revision, .. } => {
                 assert!(!self.within_snapshot, "a heartbeat came within a snapshot");

@@ -1,9 +1,13 @@
 //! What a reader makes of deltas, and what they promise it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use indexer_state::State;
 use proto_model::{BlockKey, Delta, Holder, KeySpace, Medium, Publisher, PublisherStatus};
+
+/// What a publisher holds.
+pub(super) type Held = BTreeSet<(Medium, BlockKey)>;
 
 /// A reader's replica, as simple as it can be. Two replicas are equal if a
 /// request would get the same answer from both; holder numbers do not count, for
@@ -12,7 +16,8 @@ use proto_model::{BlockKey, Delta, Holder, KeySpace, Medium, Publisher, Publishe
 pub(super) struct Replica {
     holders: BTreeMap<Holder, Publisher>,
     ended: BTreeSet<Holder>,
-    held: BTreeMap<Publisher, BTreeSet<(Medium, BlockKey)>>,
+    /// Shared with clones until it changes: a replica is cheap to keep.
+    held: BTreeMap<Publisher, Arc<Held>>,
     status: BTreeMap<Publisher, PublisherStatus>,
     spaces: BTreeMap<Publisher, BTreeSet<KeySpace>>,
 }
@@ -32,11 +37,19 @@ impl Replica {
     }
 
     pub(super) fn held(&self, publisher: &Publisher) -> usize {
-        self.held.get(publisher).map_or(0, BTreeSet::len)
+        self.held.get(publisher).map_or(0, |held| held.len())
+    }
+
+    pub(super) fn blocks(&self, publisher: &Publisher) -> Arc<Held> {
+        self.held.get(publisher).map(Arc::clone).unwrap_or_default()
     }
 
     pub(super) fn status(&self, publisher: &Publisher) -> Option<&PublisherStatus> {
         self.status.get(publisher)
+    }
+
+    pub(super) fn publishers(&self) -> impl Iterator<Item = &PublisherStatus> {
+        self.status.values()
     }
 
     /// Panics if the delta breaks a promise.
@@ -49,7 +62,7 @@ impl Replica {
                 );
                 let taken = self
                     .held
-                    .insert(publisher.clone(), BTreeSet::new())
+                    .insert(publisher.clone(), Arc::default())
                     .is_some();
                 assert!(!taken, "{publisher} has two holders at a time");
                 self.holders.insert(*holder, publisher.clone());
@@ -99,9 +112,9 @@ impl Replica {
         }
     }
 
-    fn held_by(&mut self, holder: Holder) -> &mut BTreeSet<(Medium, BlockKey)> {
+    fn held_by(&mut self, holder: Holder) -> &mut Held {
         let publisher = self.holders.get(&holder);
         let publisher = publisher.unwrap_or_else(|| panic!("{holder:?} is unknown"));
-        self.held.get_mut(publisher).expect("a holder has a set")
+        Arc::make_mut(self.held.get_mut(publisher).expect("a holder has a set"))
     }
 }

@@ -94,9 +94,9 @@ pub async fn too_old_a_place_gets_a_snapshot(store: impl IndexWriter + IndexWatc
         .revision;
     reader.follow(&store, old).await;
     let mut revision = old;
-    for _ in 0..2_000 {
+    for _ in 0..400 {
         revision = store
-            .append(&workload.next_batch())
+            .append(&workload.next_batches(5))
             .await
             .expect("appended")
             .revision;

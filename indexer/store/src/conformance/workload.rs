@@ -3,10 +3,11 @@
 use proto_model::{Batch, Change, Message};
 
 use super::make::{batch, events, message, publisher, removed, stored};
+use super::random::Random;
 
 /// A few engines with caches of a few blocks.
 pub(super) struct Workload {
-    random: u64,
+    random: Random,
     engines: Vec<Engine>,
 }
 
@@ -27,22 +28,37 @@ impl Workload {
             })
             .collect();
         Self {
-            random: seed | 1,
+            random: Random::new(seed),
             engines,
         }
     }
 
     /// The next batch: some messages of one engine.
     pub(super) fn next_batch(&mut self) -> Batch {
-        let at = self.below(self.engines.len() as u64);
-        let count = 1 + self.below(3);
+        let at = self.random.below(self.engines.len() as u64);
+        let count = 1 + self.random.below(3);
         let messages = (0..count).map(|_| self.next_message(at)).collect();
         let number = u32::try_from(at).expect("few engines");
         batch(vec![events(&publisher(number), messages)])
     }
 
+    /// The next `count` batches as one.
+    pub(super) fn next_batches(&mut self, count: usize) -> Batch {
+        batch(
+            (0..count)
+                .flat_map(|_| self.next_batch().commands)
+                .collect(),
+        )
+    }
+
+    /// The next messages of one engine.
+    pub(super) fn next_messages(&mut self, at: u64, count: usize) -> Vec<Message> {
+        (0..count).map(|_| self.next_message(at)).collect()
+    }
+
     fn next_message(&mut self, at: u64) -> Message {
-        let (dice, pick, fill) = (self.below(100), self.random, 1 + self.below(8));
+        let dice = self.random.below(100);
+        let (pick, fill) = (self.random.number(), 1 + self.random.below(8));
         let index = usize::try_from(at).expect("few engines");
         let engine = &mut self.engines[index];
         engine.time += 1;
@@ -64,14 +80,6 @@ impl Workload {
         let message = message(engine.sequence, engine.time, vec![change]);
         engine.sequence += 1;
         message
-    }
-
-    /// Xorshift: small, and the same everywhere.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % bound
     }
 }
 

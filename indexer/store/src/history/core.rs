@@ -90,7 +90,11 @@ impl Core {
 
     /// Goes on from `state`, which stands at `revision`. Watchers that stand
     /// elsewhere have lagged.
-    pub(crate) fn replace(&mut self, state: State, revision: Revision) -> (State, Option<Arc<Cut>>) {
+    pub(crate) fn replace(
+        &mut self,
+        state: State,
+        revision: Revision,
+    ) -> (State, Option<Arc<Cut>>) {
         self.ring.restart(revision);
         let old = std::mem::replace(&mut self.state, state);
         (old, self.cut.take())
