@@ -78,7 +78,7 @@ impl TryFrom<v1::Delta> for Delta {
                     holder: Holder(ended.holder),
                 },
                 Change::Stored(blocks) => {
-                    let (holder, medium, keys) = parts(&blocks)?;
+                    let (holder, medium, keys) = parts(blocks)?;
                     Self::Stored {
                         holder,
                         medium,
@@ -86,7 +86,7 @@ impl TryFrom<v1::Delta> for Delta {
                     }
                 }
                 Change::Removed(blocks) => {
-                    let (holder, medium, keys) = parts(&blocks)?;
+                    let (holder, medium, keys) = parts(blocks)?;
                     Self::Removed {
                         holder,
                         medium,
@@ -111,8 +111,9 @@ fn publisher(name: Option<&v1::PublisherName>) -> Result<Publisher, InvalidChang
     Ok(names::publisher(&name.cluster, &name.address, name.rank)?)
 }
 
-fn parts(blocks: &v1::BlocksChanged) -> Result<(Holder, Medium, Vec<BlockKey>), InvalidChange> {
-    let keys = blocks.keys.iter().copied().map(BlockKey).collect();
+fn parts(blocks: v1::BlocksChanged) -> Result<(Holder, Medium, Vec<BlockKey>), InvalidChange> {
+    // In place: a key is its number.
+    let keys = blocks.keys.into_iter().map(BlockKey).collect();
     Ok((Holder(blocks.holder), names::medium(blocks.medium)?, keys))
 }
 

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use crate::v1;
 
 /// The metadata key that names the request field at fault.
-const FIELD_KEY: &str = "kvatlas-field";
+pub(crate) const FIELD_KEY: &str = "kvatlas-field";
 
 /// What kind of failure; decides the status, and whether to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -208,3 +208,24 @@ pub enum InvalidChange {
         expected: u64,
     },
 }
+
+/// Why the answer to an append says nothing. Seen by clients of a newer server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOutcome {
+    /// There is not one outcome per command.
+    #[error("{found} outcomes for {expected} commands")]
+    Count {
+        /// How many there are.
+        found: usize,
+        /// How many commands were sent.
+        expected: usize,
+    },
+    /// A field has a value that this version does not know.
+    #[error("outcomes: {field} has the unknown value {value}")]
+    Unknown {
+        /// Which field.
+        field: &'static str,
+        /// Its number.
+        value: i32,
+    },
+}

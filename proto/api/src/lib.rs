@@ -6,6 +6,7 @@
 //! from a socket is a plain type only after a `TryFrom` has said yes.
 
 mod answer;
+mod batch;
 mod candidate;
 mod change;
 mod directory;
@@ -13,17 +14,21 @@ mod failure;
 mod invalid;
 pub mod limits;
 mod names;
+mod outcome;
 mod query;
 mod request;
 mod response;
 mod secret;
+mod store_failure;
 
 pub use answer::{EndpointScore, ReplicaState, ScoreAnswer};
+pub use batch::{AppendRequest, BatchProblem, InvalidBatch};
 pub use candidate::{Candidate, CandidateError};
 pub use directory::{EndpointInfo, ModelInfo, StatsInfo};
 pub use failure::{Failure, FailureKind, InvalidFailure};
-pub use invalid::{InvalidAnswer, InvalidChange, InvalidQuery};
+pub use invalid::{InvalidAnswer, InvalidChange, InvalidOutcome, InvalidQuery};
 pub use query::{Input, KeyForm, KeyList, MediumWeights, ScoreQuery};
+pub use store_failure::StoreFailure;
 
 /// `kvatlas.v1`, as generated.
 #[expect(

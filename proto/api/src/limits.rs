@@ -42,3 +42,10 @@ pub const PAGE: usize = 1000;
 
 /// Warnings in one answer.
 pub const WARNINGS: usize = 16;
+
+/// A model's or adapter's name in a batch, in bytes. Engines' events may have
+/// longer ones than requests.
+pub const STORED_NAME_BYTES: usize = 8192;
+
+/// The host of a leader's address, in bytes: the longest DNS name.
+pub const HOST_BYTES: usize = 255;

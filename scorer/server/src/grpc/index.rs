@@ -106,6 +106,7 @@ fn response(item: WatchItem) -> WatchResponse {
             revision: revision.0,
             applied_at_ms,
             deltas: wire(&deltas),
+            more: false,
         }),
         WatchItem::Heartbeat { revision, at_ms } => Item::Heartbeat(Heartbeat {
             revision: revision.0,
