@@ -15,12 +15,14 @@ pub struct ScoreAnswer {
     pub prompt_tokens: Option<u32>,
     /// Best first; equals by endpoint and rank.
     pub endpoints: Vec<EndpointScore>,
-    /// Every change up to here is counted.
+    /// Every change up to here is counted; 0 where several stores are followed.
     pub revision: Revision,
-    /// Milliseconds since the replica last heard from its store.
+    /// Milliseconds since the store was last heard; of several, the longest.
     pub age_ms: u64,
-    /// Where the replica stands.
+    /// Where the replica stands; of several, stale unless all are live.
     pub state: ReplicaState,
+    /// Each store, where several are followed; else empty.
+    pub stores: Vec<StoreStanding>,
     /// What the caller should know; bounded by [`crate::limits::WARNINGS`].
     pub warnings: Vec<String>,
     /// Candidates not known as serving this model, as they were named.
@@ -66,6 +68,19 @@ impl EndpointScore {
     pub fn on(&self, medium: Medium) -> u32 {
         self.by_medium[medium as usize]
     }
+}
+
+/// How far one of several followed stores is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStanding {
+    /// The cluster that its endpoints are listed under, or the store's number.
+    pub cluster: String,
+    /// Every change up to here is counted.
+    pub revision: Revision,
+    /// Milliseconds since it was last heard.
+    pub age_ms: u64,
+    /// Where its replica stands.
+    pub state: ReplicaState,
 }
 
 /// Where a replica stands towards its store.

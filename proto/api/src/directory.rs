@@ -2,7 +2,7 @@
 
 use proto_model::{KeySpace, PublisherStatus, Revision};
 
-use crate::{ReplicaState, v1};
+use crate::{ReplicaState, StoreStanding, v1};
 
 /// One endpoint and rank, with what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub struct ModelInfo {
 /// Sizes and standing of a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatsInfo {
-    /// The last revision applied.
+    /// The last revision applied; 0 where several stores are followed.
     pub revision: Revision,
-    /// Milliseconds since the store was last heard.
+    /// Milliseconds since the store was last heard; of several, the longest.
     pub age_ms: u64,
-    /// Where the replica stands.
+    /// Where the replica stands; of several, stale unless all are live.
     pub state: ReplicaState,
     /// Endpoints times ranks.
     pub publishers: u64,
@@ -51,6 +51,25 @@ pub struct StatsInfo {
     pub resets: u64,
     /// The software's version.
     pub version: String,
+    /// Each store, where several are followed; else empty.
+    pub stores: Vec<StoreStats>,
+}
+
+/// The part of the index that comes from one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Which store, and how far it is known.
+    pub standing: StoreStanding,
+    /// Endpoints times ranks.
+    pub publishers: u64,
+    /// (endpoint, medium, block) triples.
+    pub memberships: u64,
+    /// Distinct blocks.
+    pub blocks: u64,
+    /// Memory of the index, about.
+    pub bytes: u64,
+    /// Snapshots loaded since the start.
+    pub resets: u64,
 }
 
 impl From<&EndpointInfo> for v1::EndpointInfo {
@@ -103,6 +122,20 @@ impl From<&StatsInfo> for v1::StatsResponse {
             models: info.models.iter().map(Into::into).collect(),
             resets: info.resets,
             version: info.version.clone(),
+            stores: info.stores.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&StoreStats> for v1::StoreStats {
+    fn from(stats: &StoreStats) -> Self {
+        Self {
+            standing: Some((&stats.standing).into()),
+            publishers: stats.publishers,
+            memberships: stats.memberships,
+            blocks: stats.blocks,
+            bytes: stats.bytes,
+            resets: stats.resets,
         }
     }
 }

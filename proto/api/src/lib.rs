@@ -21,10 +21,10 @@ mod response;
 mod secret;
 mod store_failure;
 
-pub use answer::{EndpointScore, ReplicaState, ScoreAnswer};
+pub use answer::{EndpointScore, ReplicaState, ScoreAnswer, StoreStanding};
 pub use batch::{AppendRequest, BatchProblem, InvalidBatch};
 pub use candidate::{Candidate, CandidateError};
-pub use directory::{EndpointInfo, ModelInfo, StatsInfo};
+pub use directory::{EndpointInfo, ModelInfo, StatsInfo, StoreStats};
 pub use failure::{Failure, FailureKind, InvalidFailure};
 pub use invalid::{InvalidAnswer, InvalidChange, InvalidOutcome, InvalidQuery};
 pub use query::{Input, KeyForm, KeyList, MediumWeights, ScoreQuery};

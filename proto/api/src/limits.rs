@@ -43,6 +43,9 @@ pub const PAGE: usize = 1000;
 /// Warnings in one answer.
 pub const WARNINGS: usize = 16;
 
+/// Stores that one scorer follows.
+pub const STORES: usize = 64;
+
 /// A model's or adapter's name in a batch, in bytes. Engines' events may have
 /// longer ones than requests.
 pub const STORED_NAME_BYTES: usize = 8192;

@@ -2,7 +2,7 @@
 
 use proto_model::{Incarnation, Medium, Revision, Timestamp};
 
-use crate::{EndpointScore, InvalidAnswer, ScoreAnswer, names, v1};
+use crate::{EndpointScore, InvalidAnswer, ScoreAnswer, StoreStanding, names, v1};
 
 impl ScoreAnswer {
     /// The answer as a message; `request_id` is the request's.
@@ -29,6 +29,18 @@ impl ScoreAnswer {
             unknown_candidates: self.unknown_candidates,
             error: None,
             token_ids: self.token_ids,
+            stores: self.stores.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&StoreStanding> for v1::StoreStanding {
+    fn from(standing: &StoreStanding) -> Self {
+        Self {
+            cluster: standing.cluster.clone(),
+            revision: standing.revision.0,
+            age_ms: standing.age_ms,
+            state: v1::ReplicaState::from(standing.state).into(),
         }
     }
 }
@@ -74,6 +86,11 @@ impl TryFrom<v1::ScoreResponse> for ScoreAnswer {
         let endpoints = response.endpoints.iter().enumerate();
         Ok(Self {
             state: names::state(response.state)?,
+            stores: response
+                .stores
+                .into_iter()
+                .map(standing)
+                .collect::<Result<_, _>>()?,
             endpoints: endpoints
                 .map(|(index, wire)| endpoint(index, wire))
                 .collect::<Result<_, _>>()?,
@@ -87,6 +104,15 @@ impl TryFrom<v1::ScoreResponse> for ScoreAnswer {
             token_ids: response.token_ids,
         })
     }
+}
+
+fn standing(wire: v1::StoreStanding) -> Result<StoreStanding, InvalidAnswer> {
+    Ok(StoreStanding {
+        cluster: wire.cluster,
+        revision: Revision(wire.revision),
+        age_ms: wire.age_ms,
+        state: names::state(wire.state)?,
+    })
 }
 
 fn endpoint(index: usize, wire: &v1::EndpointScore) -> Result<EndpointScore, InvalidAnswer> {

@@ -1,6 +1,8 @@
 //! Answers and changes survive the wire, and malformed ones are told.
 
-use proto_api::{EndpointScore, InvalidAnswer, InvalidChange, ReplicaState, ScoreAnswer, v1};
+use proto_api::{
+    EndpointScore, InvalidAnswer, InvalidChange, ReplicaState, ScoreAnswer, StoreStanding, v1,
+};
 use proto_model::{
     BlockKey, Cursor, Delta, Endpoint, Extras, Holder, Incarnation, KeySpace, Medium, Profile,
     Publisher, PublisherStatus, Rank, Revision, SpaceAnnounced, Timestamp, Trust,
@@ -34,6 +36,12 @@ fn answer() -> ScoreAnswer {
         revision: Revision(9),
         age_ms: 5,
         state: ReplicaState::Stale,
+        stores: vec![StoreStanding {
+            cluster: "east".to_owned(),
+            revision: Revision(9),
+            age_ms: 5,
+            state: ReplicaState::Starting,
+        }],
         warnings: vec!["w".to_owned()],
         unknown_candidates: vec!["10.0.0.9".to_owned()],
         token_ids: vec![1, 2, 3],

@@ -18,7 +18,6 @@ const TRIES: usize = 16;
 /// any number of readers.
 #[derive(Debug)]
 pub struct PrefixIndex {
-    limits: IndexLimits,
     shared: Arc<Shared>,
     writer: Mutex<Writer>,
 }
@@ -29,7 +28,6 @@ impl PrefixIndex {
     pub fn new(limits: IndexLimits) -> Self {
         let writer = Writer::new(limits);
         Self {
-            limits,
             shared: Arc::clone(&writer.shared),
             writer: Mutex::new(writer),
         }
@@ -52,7 +50,7 @@ impl PrefixIndex {
     #[must_use]
     pub fn builder(&self) -> IndexBuilder {
         IndexBuilder {
-            writer: Writer::new(self.limits),
+            writer: Writer::new(self.writer.lock().limits),
         }
     }
 
@@ -101,6 +99,18 @@ impl PrefixIndex {
     #[must_use]
     pub fn stats(&self) -> IndexStats {
         self.writer.lock().stats()
+    }
+
+    /// Bytes of all structures, as [`IndexStats::bytes`] has them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.writer.lock().bytes()
+    }
+
+    /// Bounds what is applied from now on. What is held beyond a lower bound
+    /// stays.
+    pub fn set_limits(&self, limits: IndexLimits) {
+        self.writer.lock().set_limits(limits);
     }
 
     /// Memberships refused or forgotten because of the memory limit. While this

@@ -45,7 +45,7 @@ const SPARE_SET_PAGES: usize = 512;
 /// See the module's words.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    limits: IndexLimits,
+    pub(crate) limits: IndexLimits,
     pub(crate) shared: Arc<Shared>,
     core: Arc<Core>,
     counts: Vec<SubCount>,
@@ -244,7 +244,12 @@ impl Writer {
             .fetch_add(memberships, Ordering::Relaxed);
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn set_limits(&mut self, limits: IndexLimits) {
+        self.limits = limits;
+        self.sets.room = self.room();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
         // An `Arc` has two counts, a directory's place a state and a pointer.
         let tables = self.table_bytes + SUB_TABLES * (16 + size_of::<SubCount>() + 40);
         tables

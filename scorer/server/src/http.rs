@@ -8,6 +8,7 @@ mod instances;
 mod listing;
 mod reply;
 mod score;
+mod standing;
 
 pub use instances::InstanceNames;
 

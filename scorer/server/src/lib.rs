@@ -19,6 +19,9 @@ pub use http::{InstanceNames, routes as http_routes};
 pub use metrics::{Rpc, ScorerMetrics};
 pub use models::{ConfiguredModel, ModelCatalog, ModelConfig, ModelMistake, ModelsConfig};
 pub use prompts::{Prompts, PromptsError};
-pub use replica::{Content, Directory, FollowSettings, KnownPublisher, Replica, RevisionWentBack};
+pub use replica::{
+    Content, Directory, FollowSettings, KnownPublisher, Replica, Replicas, ReplicasError,
+    RevisionWentBack,
+};
 pub use scorer::{Scorer, ScorerLimits};
 pub use scoring::{Outcome, Row, ScoreError, Scoring, WeightError, Weights};

@@ -3,7 +3,6 @@
 
 mod collector;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::replica::Replica;
+use crate::replica::Replicas;
 use crate::scoring::{Outcome, Row};
 use collector::ReplicaCollector;
 
@@ -103,8 +102,8 @@ impl Default for ScorerMetrics {
 }
 
 impl ScorerMetrics {
-    /// Adds these and the replica's own to a registry, under `kvatlas_scorer_`.
-    pub fn register(&self, registry: &mut Registry, replica: Arc<Replica>) {
+    /// Adds these and the replicas' own to a registry, under `kvatlas_scorer_`.
+    pub fn register(&self, registry: &mut Registry, replicas: impl Into<Replicas>) {
         registry.register(
             "kvatlas_scorer_requests",
             "Queries answered, by way and by result",
@@ -130,7 +129,7 @@ impl ScorerMetrics {
             "Queries being answered",
             self.in_flight.clone(),
         );
-        registry.register_collector(Box::new(ReplicaCollector::new(replica)));
+        registry.register_collector(Box::new(ReplicaCollector::new(replicas.into())));
     }
 
     pub(crate) fn began(&self) -> InFlight {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proto_api::{Failure, Input, ScoreQuery};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span};
 
 use crate::metrics::{Rpc, ScorerMetrics};
@@ -52,6 +53,7 @@ pub struct Scorer {
     in_flight: Semaphore,
     tokenizing: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    leaving: CancellationToken,
     metrics: ScorerMetrics,
 }
 
@@ -64,6 +66,7 @@ impl Scorer {
             in_flight: Semaphore::new(limits.in_flight),
             tokenizing: Arc::new(Semaphore::new(limits.tokenizing)),
             streams: Arc::new(Semaphore::new(limits.streams)),
+            leaving: CancellationToken::new(),
             limits,
             metrics,
         })
@@ -79,6 +82,17 @@ impl Scorer {
     #[must_use]
     pub fn limits(&self) -> &ScorerLimits {
         &self.limits
+    }
+
+    /// Has gRPC health say from now on that others should be asked. Queries are
+    /// answered all the same: callers learn of it with a delay.
+    pub fn turn_away(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Returns once [`turn_away`](Self::turn_away) was called.
+    pub(crate) async fn leaving(&self) {
+        self.leaving.cancelled().await;
     }
 
     /// Answers one query, within `timeout` or the scorer's own deadline.

@@ -4,13 +4,16 @@
 //!  query ─ parse ─ resolve model ─ tokenise ─┬─ space 1: keys ─ lookup ─┐
 //!                                            └─ space 2: keys ─ lookup ─┴─ rows, best first
 //! ```
+//! Each lookup is one per store that is followed.
 
 mod candidates;
 mod error;
 mod keys;
 mod lookup;
 mod rows;
+mod shared_names;
 mod target;
+mod view;
 mod warnings;
 mod weights;
 
@@ -22,22 +25,23 @@ pub(crate) use candidates::CandidateSet;
 pub(crate) use keys::{Prepared, TokenPrompt};
 pub(crate) use rows::serves;
 pub(crate) use target::Target;
+pub(crate) use view::{Directories, View};
 pub(crate) use warnings::Warnings;
 
 use std::sync::Arc;
 
-use proto_api::{Input, ReplicaState, ScoreAnswer, ScoreQuery, limits};
+use proto_api::{Input, ReplicaState, ScoreAnswer, ScoreQuery, StoreStanding, limits};
 use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
 use crate::models::ModelCatalog;
 use crate::prompts::Prompts;
-use crate::replica::{Content, Directory, Replica};
+use crate::replica::{Content, Directory, Replicas};
 
 /// What answers queries, apart from sockets and threads.
 #[derive(Debug)]
 pub struct Scoring {
-    replica: Arc<Replica>,
+    replicas: Replicas,
     catalog: Arc<ModelCatalog>,
     prompts: Prompts,
     weights: Weights,
@@ -54,12 +58,14 @@ pub struct Outcome {
     pub prompt_tokens: Option<u32>,
     /// Best first.
     pub rows: Vec<Row>,
-    /// Everything up to here is counted.
+    /// Everything up to here is counted; 0 where several stores are followed.
     pub revision: Revision,
-    /// Milliseconds since the store was last heard.
+    /// Milliseconds since the store was last heard; of several, the longest.
     pub age_ms: u64,
-    /// Where the replica stands.
+    /// Where the replica stands; of several, stale unless all are live.
     pub state: ReplicaState,
+    /// Each store, where several are followed; else empty.
+    pub stores: Vec<StoreStanding>,
     /// What the caller should know.
     pub warnings: Vec<String>,
     /// Candidates not known as serving the model.
@@ -80,6 +86,7 @@ impl Outcome {
             revision: self.revision,
             age_ms: self.age_ms,
             state: self.state,
+            stores: self.stores,
             warnings: self.warnings,
             unknown_candidates: self.unknown_candidates,
             token_ids: self.token_ids,
@@ -88,26 +95,26 @@ impl Outcome {
 }
 
 impl Scoring {
-    /// Scoring on a replica.
+    /// Scoring on a replica, or on those of several stores.
     #[must_use]
     pub fn new(
-        replica: Arc<Replica>,
+        replicas: impl Into<Replicas>,
         catalog: Arc<ModelCatalog>,
         prompts: Prompts,
         weights: Weights,
     ) -> Self {
         Self {
-            replica,
+            replicas: replicas.into(),
             catalog,
             prompts,
             weights,
         }
     }
 
-    /// The replica that is asked.
+    /// The replicas that are asked.
     #[must_use]
-    pub fn replica(&self) -> &Arc<Replica> {
-        &self.replica
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
     }
 
     /// The configured models.
@@ -134,7 +141,7 @@ impl Scoring {
 
     /// Answers a query. Computes, and may load a model's files: blocks.
     pub fn score(&self, mut query: ScoreQuery) -> Result<Outcome, ScoreError> {
-        if self.replica.state() == ReplicaState::Starting {
+        if !self.replicas.any_complete() {
             return Err(ScoreError::NotReady);
         }
         let input = std::mem::replace(&mut query.input, Input::Tokens(Vec::new()));
@@ -148,11 +155,11 @@ impl Scoring {
         input: Input,
         query: &mut ScoreQuery,
     ) -> Result<(Target<'_>, Prepared), ScoreError> {
-        let content = self.replica.content();
+        let view = View::of(&self.replicas);
         let resolve = |model: &str| {
             Target::resolve(
                 &self.catalog,
-                &content.directory(),
+                &view.directories(),
                 model,
                 query.lora.as_deref(),
             )
@@ -177,72 +184,64 @@ impl Scoring {
         Ok((target, Prepared::Tokens(TokenPrompt { ids, salt, items })))
     }
 
-    /// Everything that needs the index. The revision is read first: the answer
-    /// may know more than it reports, never less.
+    /// Everything that needs the indexes.
     fn look_up(
         &self,
         query: &ScoreQuery,
         target: &Target<'_>,
         prepared: &Prepared,
     ) -> Result<Outcome, ScoreError> {
-        let content = self.replica.content();
-        let (revision, age_ms, state) = (
-            content.revision(),
-            self.replica.age_ms(),
-            self.replica.state(),
-        );
+        let view = View::of(&self.replicas);
         let candidates = CandidateSet::new(&query.candidates);
         let mut warnings = Warnings::default();
-        let (spaces, filter) = {
-            let directory = content.directory();
-            let filter = (!candidates.is_all()).then(|| filter(&directory, target, &candidates));
-            (target.spaces(&directory), filter)
+        view.warn(&mut warnings);
+        let (spaces, asked) = {
+            let directories = view.directories();
+            let asked = view.contents().iter().zip(directories.iter());
+            let asked = asked.map(|(content, directory)| lookup::Asked {
+                index: content.index(),
+                filter: (!candidates.is_all()).then(|| filter(directory, target, &candidates)),
+            });
+            (target.spaces(&directories), asked.collect::<Vec<_>>())
         };
         target.warn(&spaces, &mut warnings);
         let plans = keys::plans(target, &spaces, prepared)?;
-        let index = content.index();
-        let found = lookup::lookup(
-            index,
-            &plans,
-            target,
-            prepared,
-            filter.as_ref(),
-            &mut warnings,
-        );
-        let short = content.is_short();
-        if short {
-            warnings.push("the index has reached its memory limit; matches may be short");
-        }
+        let found = lookup::lookup(&asked, &plans, target, prepared, &mut warnings);
         let weights = self.weights.overridden(&query.weights);
-        let (mut rows, unknown_candidates) = rows(
-            &content,
+        let listing = Listing {
             target,
             prepared,
-            found,
-            &weights,
-            &candidates,
-            query,
-        );
-        if short {
-            rows.iter_mut()
-                .for_each(|row| row.cap_trust(Trust::Suspect));
+            weights: &weights,
+            candidates: &candidates,
+            unmatched: query.include_unmatched || !candidates.is_all(),
+        };
+        let mut seen = vec![false; candidates.len()];
+        let mut rows = Vec::new();
+        for (content, found) in view.contents().iter().zip(found) {
+            rows.extend(listing.rows(content, found, &mut seen, &mut warnings));
         }
+        if self.replicas.may_share_names() {
+            shared_names::settle(&view.directories(), &mut rows, &mut warnings);
+        }
+        rows::sort(&mut rows);
         rows.truncate(
             query
                 .limit
                 .unwrap_or(limits::ENDPOINTS)
                 .min(limits::ENDPOINTS),
         );
+        let standing = view.into_standing();
         Ok(Outcome {
             model: target.model.clone(),
             lora: target.lora.as_ref().map(|lora| lora.name.clone()),
             prompt_tokens: prepared.prompt_tokens(),
             rows,
-            revision,
-            age_ms,
-            state,
+            revision: standing.revision,
+            age_ms: standing.age_ms,
+            state: standing.state,
+            stores: standing.stores,
             warnings: warnings.into_texts(),
-            unknown_candidates,
+            unknown_candidates: candidates.unseen(&seen),
             token_ids: match prepared {
                 Prepared::Tokens(prompt) if query.include_token_ids => prompt.ids.clone(),
                 _ => Vec::new(),
@@ -263,27 +262,40 @@ fn filter(
     named.filter_map(|known| known.holder).collect()
 }
 
-/// Names, scores and order; and the candidates that nobody answers to.
-fn rows(
-    content: &Content,
-    target: &Target<'_>,
-    prepared: &Prepared,
-    found: Vec<lookup::Found>,
-    weights: &Weights,
-    candidates: &CandidateSet<'_>,
-    query: &ScoreQuery,
-) -> (Vec<Row>, Vec<String>) {
-    let keys = match prepared {
-        Prepared::Keys(keys) => u32::try_from(keys.values.len()).unwrap_or(u32::MAX),
-        Prepared::Tokens(_) => 0,
-    };
-    let directory = content.directory();
-    let mut rows = rows::matched(&directory, found, weights, prepared.prompt_tokens(), keys);
-    let mut seen = vec![false; candidates.len()];
-    if query.include_unmatched || !candidates.is_all() {
-        rows::add_unmatched(&directory, target, candidates, &mut seen, &mut rows);
+/// What of one store's content is listed, and how it is counted.
+struct Listing<'a> {
+    target: &'a Target<'a>,
+    prepared: &'a Prepared,
+    weights: &'a Weights,
+    candidates: &'a CandidateSet<'a>,
+    /// Whether those who hold nothing are listed, too.
+    unmatched: bool,
+}
+
+impl Listing<'_> {
+    /// Names and scores, in no order. Marks the candidates that are known.
+    fn rows(
+        &self,
+        content: &Content,
+        found: Vec<lookup::Found>,
+        seen: &mut [bool],
+        warnings: &mut Warnings,
+    ) -> Vec<Row> {
+        let keys = match self.prepared {
+            Prepared::Keys(keys) => u32::try_from(keys.values.len()).unwrap_or(u32::MAX),
+            Prepared::Tokens(_) => 0,
+        };
+        let prompt_tokens = self.prepared.prompt_tokens();
+        let directory = content.directory();
+        let mut rows = rows::matched(&directory, found, self.weights, prompt_tokens, keys);
+        if self.unmatched {
+            rows::add_unmatched(&directory, self.target, self.candidates, seen, &mut rows);
+        }
+        if content.is_short() {
+            warnings.push("the index has reached its memory limit; matches may be short");
+            rows.iter_mut()
+                .for_each(|row| row.cap_trust(Trust::Suspect));
+        }
+        rows
     }
-    drop(directory);
-    rows::sort(&mut rows);
-    (rows, candidates.unseen(&seen))
 }

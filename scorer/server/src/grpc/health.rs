@@ -1,8 +1,7 @@
-//! gRPC health: serving once the replica is complete, and until the end.
+//! gRPC health: serving once every store is loaded, and until the end.
 
 use std::sync::Arc;
 
-use proto_model::Revision;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -17,16 +16,20 @@ const NAMES: [&str; 4] = [
     "indexer.v1.IndexerService",
 ];
 
-/// Reports until `stop`. Cut off from its store a scorer still serves: its
+/// Reports until `stop`, or until callers are turned away. Cut off from a store later, a scorer still serves: its
 /// answers say how old they are.
 pub(super) async fn report(reporter: HealthReporter, scorer: Arc<Scorer>, stop: CancellationToken) {
     say(&reporter, ServingStatus::NotServing).await;
     tokio::select! {
         () = stop.cancelled() => return,
-        () = scorer.scoring().replica().reached(Revision(0)) => {}
+        () = scorer.leaving() => return,
+        () = scorer.scoring().replicas().complete() => {}
     }
     say(&reporter, ServingStatus::Serving).await;
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = scorer.leaving() => {}
+    }
     say(&reporter, ServingStatus::NotServing).await;
 }
 

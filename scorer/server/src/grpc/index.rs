@@ -19,25 +19,60 @@ use tonic::{Request, Response, Status};
 use crate::listing::{self, EndpointFilter};
 use crate::scorer::Scorer;
 
-/// The service. Watches pass through to the store that the replica follows.
+/// The service. Watches pass through to a store that a replica follows.
 #[derive(Clone)]
 pub(super) struct IndexService {
     scorer: Arc<Scorer>,
-    store: Arc<dyn IndexWatch>,
+    /// In the order of the replicas.
+    stores: Arc<[Arc<dyn IndexWatch>]>,
     stop: CancellationToken,
 }
 
 impl IndexService {
     pub(super) fn new(
         scorer: Arc<Scorer>,
-        store: Arc<dyn IndexWatch>,
+        stores: Vec<Arc<dyn IndexWatch>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             scorer,
-            store,
+            stores: stores.into(),
             stop,
         }
+    }
+
+    /// The store that a watch is about: the named one, or the only one. Histories
+    /// of several stores have no common order that they could be told in.
+    fn store(&self, cluster: Option<&str>) -> Result<&dyn IndexWatch, Failure> {
+        let names = || {
+            self.scorer
+                .scoring()
+                .replicas()
+                .iter()
+                .map(|replica| replica.name())
+        };
+        let refused = |kind, text: String| {
+            let all = names().collect::<Vec<_>>().join(", ");
+            Failure::of_field(
+                kind,
+                "cluster",
+                format!("{text}; set cluster to one of {all}"),
+            )
+        };
+        let place = match cluster {
+            None if self.stores.len() == 1 => Some(0),
+            None => {
+                let text = "several stores are followed".to_owned();
+                return Err(refused(FailureKind::InvalidArgument, text));
+            }
+            Some(name) => names().position(|of| of == name),
+        };
+        let store = place.and_then(|place| self.stores.get(place));
+        store.map(|store| &**store).ok_or_else(|| {
+            let cluster: String = cluster.unwrap_or_default().chars().take(64).collect();
+            let text = format!("no store of cluster {cluster:?} is followed");
+            refused(FailureKind::NotFound, text)
+        })
     }
 }
 
@@ -58,8 +93,9 @@ impl Index for IndexService {
         Ok(Response::new(ListEndpointsResponse {
             endpoints: page.endpoints.iter().map(Into::into).collect(),
             next_page_token: page.next_page_token,
-            revision: page.revision.0,
-            age_ms: page.age_ms,
+            revision: page.standing.revision.0,
+            age_ms: page.standing.age_ms,
+            stores: page.standing.stores.iter().map(Into::into).collect(),
         }))
     }
 
@@ -75,8 +111,10 @@ impl Index for IndexService {
         &self,
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let request = request.into_inner();
+        let store = self.store(request.cluster.as_deref())?;
         let place = self.scorer.open_stream().map_err(Failure::from)?;
-        let items = self.store.watch(request.into_inner().after.map(Revision));
+        let items = store.watch(request.after.map(Revision));
         let responses = items.map(move |item| {
             // Held here, the place is free again when the stream is.
             let _ = &place;

@@ -59,26 +59,40 @@ pub enum GrpcError {
     /// The descriptors of the reflection service are damaged.
     #[error("reflection descriptors cannot be read")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// Not every replica has a store that its watches can be passed to.
+    #[error("{stores} stores given for {replicas} replicas; give one for each, in the same order")]
+    Stores {
+        /// Stores given.
+        stores: usize,
+        /// Replicas that the scorer answers from.
+        replicas: usize,
+    },
 }
 
 /// Serves scorer, index, llm-d, health and reflection until `stop`; then ends
 /// once the calls under way are answered. Clients that do not do their part
 /// delay the end by no more than the scorer's deadline and
-/// [`GrpcSettings::last_answers`].
+/// [`GrpcSettings::last_answers`]. `stores` are those that the scorer's replicas
+/// follow, in the same order.
 pub async fn serve(
     listener: TcpListener,
     scorer: Arc<Scorer>,
-    store: Arc<dyn IndexWatch>,
+    stores: Vec<Arc<dyn IndexWatch>>,
     settings: GrpcSettings,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
+    let replicas = scorer.scoring().replicas().iter().len();
+    if stores.len() != replicas {
+        let stores = stores.len();
+        return Err(GrpcError::Stores { stores, replicas });
+    }
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporting = health::report(reporter, Arc::clone(&scorer), stop.clone());
     let (max, in_flight) = (limits::MESSAGE_BYTES, scorer.limits().in_flight);
     let deadline = scorer.limits().deadline;
     let closing = deadline.saturating_add(settings.last_answers);
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
-    let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), store, stop.clone()));
+    let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), stores, stop.clone()));
     let pods = IndexerServiceServer::new(PodService::new(scorer));
     // The builder's own switch does not reach a listener that is handed in.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

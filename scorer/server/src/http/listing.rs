@@ -3,11 +3,12 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use proto_api::{EndpointInfo, Failure, FailureKind, ModelInfo, StatsInfo};
+use proto_api::{EndpointInfo, Failure, FailureKind, ModelInfo, StatsInfo, StoreStats};
 use proto_model::{Extras, KeySpace, Medium};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::standing::StandingJson;
 use super::{Http, reply};
 use crate::listing::{self, EndpointFilter};
 
@@ -31,6 +32,8 @@ struct Page {
     next_page_token: String,
     revision: u64,
     age_ms: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stores: Vec<StandingJson>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +75,19 @@ struct StatsJson {
     models: Vec<ModelJson>,
     resets: u64,
     version: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stores: Vec<StoreJson>,
+}
+
+#[derive(Serialize)]
+struct StoreJson {
+    #[serde(flatten)]
+    standing: StandingJson,
+    publishers: u64,
+    memberships: u64,
+    blocks: u64,
+    bytes: u64,
+    resets: u64,
 }
 
 #[derive(Serialize)]
@@ -106,8 +122,9 @@ fn page(
     Ok(Page {
         endpoints: page.endpoints.iter().map(Into::into).collect(),
         next_page_token: page.next_page_token,
-        revision: page.revision.0,
-        age_ms: page.age_ms,
+        revision: page.standing.revision.0,
+        age_ms: page.standing.age_ms,
+        stores: page.standing.stores.into_iter().map(Into::into).collect(),
     })
 }
 
@@ -167,6 +184,20 @@ impl From<StatsInfo> for StatsJson {
             models: info.models.into_iter().map(Into::into).collect(),
             resets: info.resets,
             version: info.version,
+            stores: info.stores.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<StoreStats> for StoreJson {
+    fn from(stats: StoreStats) -> Self {
+        Self {
+            standing: stats.standing.into(),
+            publishers: stats.publishers,
+            memberships: stats.memberships,
+            blocks: stats.blocks,
+            bytes: stats.bytes,
+            resets: stats.resets,
         }
     }
 }

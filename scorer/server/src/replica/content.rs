@@ -8,12 +8,12 @@ use scorer_index::{IndexLimits, PrefixIndex};
 
 use super::directory::Directory;
 use super::held::HeldBlocks;
+use super::label::Label;
 
 /// The store's revision is lower than one that was already answered from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the store offers revision {}, but this replica has answered from {}; \
-     if the store was emptied on purpose, restart the scorer", .to.0, .from.0
+    "the store offers revision {}, but this replica has answered from {}", .to.0, .from.0
 )]
 pub struct RevisionWentBack {
     /// Where the replica stands.
@@ -32,10 +32,10 @@ pub struct Content {
 }
 
 impl Content {
-    pub(super) fn new(limits: IndexLimits) -> Self {
+    pub(super) fn new(limits: IndexLimits, label: Option<Label>) -> Self {
         Self {
             index: PrefixIndex::new(limits),
-            directory: RwLock::new(Directory::default()),
+            directory: RwLock::new(Directory::new(label)),
             held: Mutex::new(HeldBlocks::default()),
             revision: AtomicU64::new(0),
         }

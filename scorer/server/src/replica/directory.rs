@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use proto_model::{Delta, Holder, KeySpace, Publisher, PublisherStatus, SpaceAnnounced};
 
+use super::label::Label;
+
 /// One publisher, as far as deltas have told.
 #[derive(Debug, Clone)]
 pub struct KnownPublisher {
-    /// Its name, shared with every answer that lists it.
+    /// Its name as it is listed, shared with every answer that lists it.
     pub name: Arc<Publisher>,
+    /// The cluster in its own name, where the store's label stands in its place.
+    pub own_cluster: Option<String>,
     /// Its standing; `None` until the store has reported it.
     pub status: Option<PublisherStatus>,
     /// The holder of its current epoch.
@@ -26,17 +30,30 @@ impl KnownPublisher {
     }
 }
 
+/// What tells the publishers of a store apart: the name as it is listed and,
+/// since one label can stand for several clusters, the cluster of its own name.
+type Key = (Publisher, Option<String>);
+
 /// All publishers and spaces. Small beside the index: its size is that of the
 /// fleet, not of its caches.
 #[derive(Debug, Default)]
 pub struct Directory {
-    publishers: BTreeMap<Publisher, KnownPublisher>,
-    holders: HashMap<Holder, Publisher>,
+    label: Option<Label>,
+    publishers: BTreeMap<Key, KnownPublisher>,
+    holders: HashMap<Holder, Key>,
     /// Spaces by base model, with the number of publishers in each.
     spaces: BTreeMap<String, BTreeMap<Arc<KeySpace>, usize>>,
 }
 
 impl Directory {
+    /// An empty directory that lists publishers under `label`, if there is one.
+    pub(super) fn new(label: Option<Label>) -> Self {
+        Self {
+            label,
+            ..Self::default()
+        }
+    }
+
     /// Whose epoch a holder is; `None` once it has ended.
     #[must_use]
     pub fn holder(&self, holder: Holder) -> Option<&KnownPublisher> {
@@ -48,13 +65,15 @@ impl Directory {
         self.publishers.values()
     }
 
-    /// The publishers whose names follow `after`, in order.
-    pub fn publishers_after(
+    /// The publishers listed as `from` or after it, in order.
+    pub fn publishers_from(
         &self,
-        after: Option<&Publisher>,
+        from: Option<&Publisher>,
     ) -> impl Iterator<Item = &KnownPublisher> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
+        use std::ops::Bound::{Included, Unbounded};
+        // No cluster of its own comes before any.
+        let from = from.map(|name| (name.clone(), None));
+        let from = from.map_or(Unbounded, Included);
         self.publishers
             .range((from, Unbounded))
             .map(|(_, known)| known)
@@ -115,12 +134,18 @@ impl Directory {
     pub(super) fn apply(&mut self, delta: &Delta) {
         match delta {
             Delta::HolderBegan { holder, publisher } => {
-                self.entry(publisher).holder = Some(*holder);
-                self.holders.insert(*holder, publisher.clone());
+                let key = self.key(publisher);
+                self.entry(&key).holder = Some(*holder);
+                self.holders.insert(*holder, key);
             }
             Delta::HolderEnded { holder } => self.end(*holder),
             Delta::Status(status) => {
-                self.entry(&status.publisher).status = Some(status.clone());
+                let key = self.key(&status.publisher);
+                let status = PublisherStatus {
+                    publisher: key.0.clone(),
+                    ..status.clone()
+                };
+                self.entry(&key).status = Some(status);
             }
             Delta::Space(announced) => self.announce(announced),
             Delta::PublisherRemoved { publisher } => self.remove(publisher),
@@ -128,11 +153,22 @@ impl Directory {
         }
     }
 
-    fn entry(&mut self, publisher: &Publisher) -> &mut KnownPublisher {
+    fn key(&self, publisher: &Publisher) -> Key {
+        match &self.label {
+            Some(label) => {
+                let own = publisher.endpoint.cluster().to_owned();
+                (label.name(publisher), Some(own))
+            }
+            None => (publisher.clone(), None),
+        }
+    }
+
+    fn entry(&mut self, key: &Key) -> &mut KnownPublisher {
         self.publishers
-            .entry(publisher.clone())
+            .entry(key.clone())
             .or_insert_with(|| KnownPublisher {
-                name: Arc::new(publisher.clone()),
+                name: Arc::new(key.0.clone()),
+                own_cluster: key.1.clone(),
                 status: None,
                 holder: None,
                 spaces: BTreeSet::new(),
@@ -162,7 +198,8 @@ impl Directory {
         };
         let users = spaces.entry(Arc::clone(&space)).or_default();
         *users += 1;
-        if !self.entry(&announced.publisher).spaces.insert(space)
+        let key = self.key(&announced.publisher);
+        if !self.entry(&key).spaces.insert(space)
             && let Some(users) = self
                 .spaces
                 .get_mut(&announced.space.model)
@@ -173,7 +210,8 @@ impl Directory {
     }
 
     fn remove(&mut self, publisher: &Publisher) {
-        let Some(known) = self.publishers.remove(publisher) else {
+        let key = self.key(publisher);
+        let Some(known) = self.publishers.remove(&key) else {
             return;
         };
         if let Some(holder) = known.holder {

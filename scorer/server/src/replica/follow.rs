@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use indexer_store::{IndexWatch, WatchError, WatchItem};
 use proto_model::Revision;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Content, Replica, RevisionWentBack};
 
@@ -16,7 +16,7 @@ use super::{Content, Replica, RevisionWentBack};
 pub struct FollowSettings {
     /// Unheard for longer than this, the replica calls itself stale.
     pub stale_after: Duration,
-    /// Unheard for longer than this, the watch is given up and taken up anew.
+    /// Led nowhere for longer than this, the watch is given up and taken up anew.
     pub silent_after: Duration,
     /// Waited before the first new attempt; doubled for each further one.
     pub backoff_min: Duration,
@@ -38,6 +38,10 @@ impl Default for FollowSettings {
 /// Steps of clearing up behind ended holders that go with each item.
 const SWEEP_STEPS: usize = 8192;
 
+/// Watches in a row that offered an older history, from which on that is no
+/// longer one node that lags behind, but the store's word.
+pub(super) const CONSISTENTLY: u64 = 5;
+
 /// Why one watch is over.
 #[derive(Debug, thiserror::Error)]
 enum WatchEnd {
@@ -45,6 +49,12 @@ enum WatchEnd {
     Failed(#[from] WatchError),
     #[error("the store has been silent for {0:?}")]
     Silent(Duration),
+    #[error("the store stood at revision {} for {patience:?}, but this replica stands at {}", .seen.0, .at.0)]
+    Behind {
+        seen: Revision,
+        at: Revision,
+        patience: Duration,
+    },
     #[error("the watch ended without a word")]
     Finished,
     #[error("a {0} came outside a snapshot")]
@@ -53,26 +63,38 @@ enum WatchEnd {
     WentBack(#[from] RevisionWentBack),
 }
 
+/// What one item was good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// The replica stands further, or knows that there is nothing further.
+    Led,
+    /// A piece of a snapshot that is not complete yet.
+    Aside,
+    /// The store stands where this replica has been already.
+    Behind(Revision),
+}
+
 pub(super) async fn follow(replica: &Replica, watch: &dyn IndexWatch, stop: &CancellationToken) {
     let settings = replica.settings;
+    let store = replica.name();
     let mut backoff = settings.backoff_min;
     loop {
-        let mut progress = false;
+        let mut led = false;
         let end = tokio::select! {
             () = stop.cancelled() => return,
-            end = one_watch(replica, watch, &mut progress) => end,
+            end = one_watch(replica, watch, &mut led) => end,
         };
         replica.freshness.lost();
-        if let WatchEnd::Failed(error) = &end
-            && !error.retryable()
-        {
-            info!(%error, "store closed; answering from what is known");
-            return;
-        }
-        if progress {
+        if led {
             backoff = settings.backoff_min;
         }
-        warn!(error = %end, retry_in = ?backoff, "lost the store");
+        match &end {
+            WatchEnd::WentBack(back) => refused(replica, back),
+            // It may be opened again; there is no hurry to ask.
+            WatchEnd::Failed(error) if !error.retryable() => backoff = settings.backoff_max,
+            _ => {}
+        }
+        warn!(store, error = %end, retry_in = ?backoff, "lost the store");
         tokio::select! {
             () = stop.cancelled() => return,
             () = time::sleep(backoff) => {}
@@ -81,20 +103,45 @@ pub(super) async fn follow(replica: &Replica, watch: &dyn IndexWatch, stop: &Can
     }
 }
 
-/// Follows one watch to its end. Sets `progress` once it has led further.
-async fn one_watch(replica: &Replica, watch: &dyn IndexWatch, progress: &mut bool) -> WatchEnd {
-    let silent_after = replica.settings.silent_after;
+/// One older snapshot is one node's, and the next watch may get another one.
+/// Many in a row are the store's: then somebody must decide.
+fn refused(replica: &Replica, back: &RevisionWentBack) {
+    if replica.freshness.refused() == CONSISTENTLY {
+        error!(
+            store = replica.name(),
+            offered = back.to.0,
+            answered_from = back.from.0,
+            "the store went back: {CONSISTENTLY} times in a row it has offered an older history \
+             than was answered from. Was it emptied, or restored from a backup? Answers stay as of \
+             what they were; restart the scorer to follow the store as it is now"
+        );
+    }
+}
+
+/// Follows one watch to its end. Sets `led` once it has led further.
+async fn one_watch(replica: &Replica, watch: &dyn IndexWatch, led: &mut bool) -> WatchEnd {
+    let patience = replica.settings.silent_after;
     let mut items = watch.watch(replica.resume_from());
     let mut aside = None;
+    let mut until = Instant::now() + patience;
     loop {
-        let item = match time::timeout(silent_after, items.next()).await {
-            Err(_) => return WatchEnd::Silent(silent_after),
+        let item = match time::timeout_at(until, items.next()).await {
+            Err(_) => return WatchEnd::Silent(patience),
             Ok(None) => return WatchEnd::Finished,
             Ok(Some(Err(error))) => return error.into(),
             Ok(Some(Ok(item))) => item,
         };
         match take(replica, &mut aside, item) {
-            Ok(()) => *progress |= aside.is_none(),
+            Ok(Taken::Led) => {
+                *led = true;
+                until = Instant::now() + patience;
+            }
+            Ok(Taken::Aside) => until = Instant::now() + patience,
+            Ok(Taken::Behind(seen)) if Instant::now() >= until => {
+                let at = replica.content().revision();
+                return WatchEnd::Behind { seen, at, patience };
+            }
+            Ok(Taken::Behind(_)) => {}
             Err(end) => return end,
         }
         // Applying never waits, so that without this a flood of changes would
@@ -104,43 +151,79 @@ async fn one_watch(replica: &Replica, watch: &dyn IndexWatch, progress: &mut boo
 }
 
 /// Takes one item. `aside` is the snapshot in the making.
-fn take(replica: &Replica, aside: &mut Option<Content>, item: WatchItem) -> Result<(), WatchEnd> {
-    match (item, aside.take()) {
-        (WatchItem::SnapshotBegin, _) => *aside = Some(Content::new(replica.limits)),
+fn take(
+    replica: &Replica,
+    aside: &mut Option<Content>,
+    item: WatchItem,
+) -> Result<Taken, WatchEnd> {
+    let taken = match (item, aside.take()) {
+        (WatchItem::SnapshotBegin, _) => {
+            *aside = Some(replica.aside());
+            Taken::Aside
+        }
         (WatchItem::Snapshot(deltas), Some(content)) => {
-            content.apply(&deltas);
+            let change = || content.apply(&deltas);
+            replica.memory.within(content.index(), change);
             *aside = Some(content);
+            Taken::Aside
         }
         (WatchItem::SnapshotEnd(revision), Some(content)) => {
-            content.reached(revision);
-            replica.install(content)?;
-            info!(revision = revision.0, "took over a snapshot");
+            take_over(replica, content, revision)?;
+            Taken::Led
         }
         (WatchItem::Snapshot(_), None) => return Err(WatchEnd::OutOfPlace("snapshot piece")),
         (WatchItem::SnapshotEnd(_), None) => return Err(WatchEnd::OutOfPlace("snapshot end")),
         (WatchItem::Deltas { .. }, Some(_)) => return Err(WatchEnd::OutOfPlace("change")),
+        (WatchItem::Heartbeat { .. }, Some(content)) => {
+            *aside = Some(content);
+            Taken::Aside
+        }
         (
             WatchItem::Deltas {
                 revision, deltas, ..
             },
             None,
-        ) => {
-            advance(replica, revision, |content| content.apply(&deltas));
-        }
-        (WatchItem::Heartbeat { .. }, Some(content)) => *aside = Some(content),
+        ) => advance(replica, revision, |content| content.apply(&deltas)),
         (WatchItem::Heartbeat { revision, .. }, None) => advance(replica, revision, |_| ()),
+    };
+    if taken == Taken::Led {
+        replica.freshness.heard();
     }
-    replica.freshness.heard();
+    Ok(taken)
+}
+
+/// Ends a snapshot.
+fn take_over(
+    replica: &Replica,
+    content: Content,
+    revision: Revision,
+) -> Result<(), RevisionWentBack> {
+    content.reached(revision);
+    let memberships = content.index().stats().memberships;
+    let old = replica.install(content)?;
+    // To give back millions of blocks takes longer than an answer may wait.
+    tokio::task::spawn_blocking(move || drop(old));
+    info!(
+        store = replica.name(),
+        revision = revision.0,
+        memberships,
+        "took over a snapshot"
+    );
     Ok(())
 }
 
 /// Applies what leads to `revision`, then says so; what was seen is left out.
-fn advance(replica: &Replica, revision: Revision, apply: impl FnOnce(&Content)) {
+fn advance(replica: &Replica, revision: Revision, apply: impl FnOnce(&Content)) -> Taken {
     let content = replica.content();
-    if revision > content.revision() {
-        apply(&content);
+    let at = content.revision();
+    if revision > at {
+        replica.memory.within(content.index(), || apply(&content));
         content.reached(revision);
         replica.freshness.reached(revision);
     }
     content.index().sweep(SWEEP_STEPS);
+    match revision < at {
+        true => Taken::Behind(revision),
+        false => Taken::Led,
+    }
 }

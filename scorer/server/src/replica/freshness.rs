@@ -15,6 +15,9 @@ pub(super) struct Freshness {
     connected: AtomicBool,
     resets: AtomicU64,
     reconnects: AtomicU64,
+    refusals: AtomicU64,
+    refusals_in_a_row: AtomicU64,
+    followers: AtomicU64,
     /// The revision reached, for those who wait for one.
     reached: watch::Sender<Option<Revision>>,
 }
@@ -27,14 +30,30 @@ impl Freshness {
             connected: AtomicBool::new(false),
             resets: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+            refusals_in_a_row: AtomicU64::new(0),
+            followers: AtomicU64::new(0),
             reached: watch::Sender::new(None),
         }
     }
 
-    /// The store said something.
+    /// The store led further, or said that there is nothing further.
     pub(super) fn heard(&self) {
         self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
         self.connected.store(true, Ordering::Relaxed);
+        self.refusals_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// The store offered an older history; how many times in a row by now.
+    pub(super) fn refused(&self) -> u64 {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        self.refusals_in_a_row.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Somebody follows, for as long as the guard lives.
+    pub(super) fn follow(&self) -> Following<'_> {
+        self.followers.fetch_add(1, Ordering::Relaxed);
+        Following(&self.followers)
     }
 
     /// The watch ended.
@@ -86,7 +105,29 @@ impl Freshness {
         self.reconnects.load(Ordering::Relaxed)
     }
 
+    pub(super) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refusals_in_a_row(&self) -> u64 {
+        self.refusals_in_a_row.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn followers(&self) -> u64 {
+        self.followers.load(Ordering::Relaxed)
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One running follower.
+#[derive(Debug)]
+pub(super) struct Following<'a>(&'a AtomicU64);
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

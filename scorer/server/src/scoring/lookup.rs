@@ -54,34 +54,36 @@ impl Found {
     }
 }
 
-/// Looks the prompt up under every plan. A holder that matches under several
-/// is listed once, with what is worth most.
+/// One store's index, and who in it is asked about; `None`: everybody.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) index: &'a PrefixIndex,
+    pub(crate) filter: Option<HolderFilter>,
+}
+
+/// Looks the prompt up under every plan in every index; its keys are computed
+/// once. A holder that matches under several plans is listed once, with what is
+/// worth most. Answers in the order of the indexes.
 pub(crate) fn lookup(
-    index: &PrefixIndex,
+    asked: &[Asked<'_>],
     plans: &[Plan],
     target: &Target<'_>,
     prepared: &Prepared,
-    filter: Option<&HolderFilter>,
     warnings: &mut Warnings,
-) -> Vec<Found> {
+) -> Vec<Vec<Found>> {
     WORKSPACE.with_borrow_mut(|workspace| {
-        let mut found = Vec::new();
+        let mut found: Vec<Vec<Found>> = asked.iter().map(|_| Vec::new()).collect();
         for plan in plans {
             keys::fill(plan, target, prepared, warnings, &mut workspace.keys);
-            look(
-                index,
-                plan,
-                prepared.prompt_tokens(),
-                filter,
-                workspace,
-                &mut found,
-            );
+            for (asked, found) in asked.iter().zip(&mut found) {
+                look(asked, plan, prepared.prompt_tokens(), workspace, found);
+            }
         }
         if workspace.keys.capacity() > KEPT_KEYS {
             workspace.keys = Vec::new();
         }
         if plans.len() > 1 {
-            best_of_each(found)
+            found.into_iter().map(best_of_each).collect()
         } else {
             found
         }
@@ -91,13 +93,13 @@ pub(crate) fn lookup(
 /// One plan's matches. The engine always computes the prompt's last token, so
 /// a block that ends with it is matched, but not reused.
 fn look(
-    index: &PrefixIndex,
+    asked: &Asked<'_>,
     plan: &Plan,
     prompt_tokens: Option<u32>,
-    filter: Option<&HolderFilter>,
     workspace: &mut Workspace,
     found: &mut Vec<Found>,
 ) {
+    let (index, filter) = (asked.index, asked.filter.as_ref());
     let Workspace { keys, scratch } = workspace;
     let cap = match prompt_tokens {
         Some(tokens) => (tokens.saturating_sub(1) / plan.space.block_size.max(1)) as usize,

@@ -112,6 +112,12 @@ impl Row {
         }
     }
 
+    /// Takes back that it holds anything.
+    pub(crate) fn forget(&mut self) {
+        self.found = None;
+        self.score = 0.0;
+    }
+
     /// Believes the row's publisher no more than `most`.
     pub(crate) fn cap_trust(&mut self, most: Trust) {
         if let Some(status) = &mut self.status {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use proto_model::{KeySpace, Lora};
 
+use super::view::Directories;
 use super::{ScoreError, Warnings};
 use crate::models::{ConfiguredModel, ModelCatalog};
-use crate::replica::Directory;
 
 /// The model and adapter that a query is about.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl<'a> Target<'a> {
     /// endpoints have announced second.
     pub(crate) fn resolve(
         catalog: &'a ModelCatalog,
-        directory: &Directory,
+        directories: &Directories<'_>,
         model: &str,
         lora: Option<&str>,
     ) -> Result<Self, ScoreError> {
@@ -34,9 +34,8 @@ impl<'a> Target<'a> {
         }
         let (model, named) = match catalog.find(model) {
             Some((found, adapter)) => (found.config.name.clone(), adapter.cloned()),
-            None => {
-                announced(directory, model)?.ok_or_else(|| unknown(catalog, directory, model))?
-            }
+            None => announced(directories, model)?
+                .ok_or_else(|| unknown(catalog, directories, model))?,
         };
         let configured = catalog.find(&model).map(|(found, _)| found);
         let lora = lora.map(bare).or(named).map(|lora| {
@@ -53,9 +52,10 @@ impl<'a> Target<'a> {
     }
 
     /// The spaces in which the query's blocks can have keys.
-    pub(crate) fn spaces(&self, directory: &Directory) -> Vec<Arc<KeySpace>> {
-        directory
+    pub(crate) fn spaces(&self, directories: &Directories<'_>) -> Vec<Arc<KeySpace>> {
+        directories
             .spaces(&self.model)
+            .into_iter()
             .filter(|space| self.fits(space))
             .cloned()
             .collect()
@@ -103,15 +103,15 @@ impl<'a> Target<'a> {
 
 /// A name that only endpoints have announced: a base model, or an adapter.
 fn announced(
-    directory: &Directory,
+    directories: &Directories<'_>,
     name: &str,
 ) -> Result<Option<(String, Option<Lora>)>, ScoreError> {
-    if directory.knows_model(name) {
+    if directories.know_model(name) {
         return Ok(Some((name.to_owned(), None)));
     }
-    let mut models = directory.models_with_adapter(name).into_iter();
+    let mut models = directories.models_with_adapter(name).into_iter();
     match (models.next(), models.next()) {
-        (Some(_), Some(_)) => Err(ambiguous(directory, name)),
+        (Some(_), Some(_)) => Err(ambiguous(directories, name)),
         (base, _) => Ok(base.map(|base| (base.to_owned(), Some(bare(name))))),
     }
 }
@@ -124,8 +124,8 @@ fn bare(name: &str) -> Lora {
     }
 }
 
-fn ambiguous(directory: &Directory, lora: &str) -> ScoreError {
-    let models = directory
+fn ambiguous(directories: &Directories<'_>, lora: &str) -> ScoreError {
+    let models = directories
         .models_with_adapter(lora)
         .into_iter()
         .map(str::to_owned)
@@ -136,9 +136,9 @@ fn ambiguous(directory: &Directory, lora: &str) -> ScoreError {
     }
 }
 
-fn unknown(catalog: &ModelCatalog, directory: &Directory, model: &str) -> ScoreError {
+fn unknown(catalog: &ModelCatalog, directories: &Directories<'_>, model: &str) -> ScoreError {
     let configured = catalog.models().map(|model| model.config.name.as_str());
-    let known: BTreeSet<&str> = directory.models().into_iter().chain(configured).collect();
+    let known: BTreeSet<&str> = directories.models().into_iter().chain(configured).collect();
     ScoreError::UnknownModel {
         model: model.chars().take(128).collect(),
         known: known.into_iter().map(str::to_owned).collect(),

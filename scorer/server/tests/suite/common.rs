@@ -103,7 +103,13 @@ impl World {
     pub(crate) async fn with(config: ModelsConfig, limits: ScorerLimits) -> Self {
         let world = Self::unfollowed(config, limits);
         world.follow();
-        world.scorer.scoring().replica().reached(Revision(0)).await;
+        world
+            .scorer
+            .scoring()
+            .replicas()
+            .first()
+            .reached(Revision(0))
+            .await;
         world
     }
 
@@ -136,7 +142,7 @@ impl World {
     }
 
     pub(crate) fn follow(&self) {
-        let replica = Arc::clone(self.scorer.scoring().replica());
+        let replica = Arc::clone(self.scorer.scoring().replicas().first());
         let store = Arc::clone(&self.store);
         let watch: Arc<dyn IndexWatch> = store;
         tokio::spawn(replica.follow(watch, self.stop.clone()));
@@ -191,7 +197,8 @@ impl World {
         let appended = appended.expect("embedded append");
         self.scorer
             .scoring()
-            .replica()
+            .replicas()
+            .first()
             .reached(appended.revision)
             .await;
         appended.outcomes[0]

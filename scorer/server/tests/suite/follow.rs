@@ -183,7 +183,7 @@ async fn a_closed_store_leaves_a_stale_replica_that_still_answers() {
             vec![stored(&space, &prompt, Medium::Gpu)],
         )
         .await;
-    let replica = Arc::clone(world.scorer.scoring().replica());
+    let replica = Arc::clone(world.scorer.scoring().replicas().first());
     world.store.close().await;
     while replica.state() != ReplicaState::Stale {
         tokio::task::yield_now().await;
@@ -201,7 +201,7 @@ async fn answers_during_swaps_are_never_older_than_they_say() {
         ModelsConfig::default(),
         ScorerLimits::default(),
     ));
-    let replica = Arc::clone(world.scorer.scoring().replica());
+    let replica = Arc::clone(world.scorer.scoring().replicas().first());
     let cuts = Arc::new(Notify::new());
     let watch = Cut {
         world: Arc::clone(&world),

@@ -214,7 +214,7 @@ async fn streams_are_bounded() {
     let channel = serve(&world).await;
     let mut client = IndexClient::new(channel.clone());
     let first = client
-        .watch(WatchRequest { after: None })
+        .watch(WatchRequest::default())
         .await
         .expect("one stream");
     let pending = futures::stream::pending::<ScoreRequest>();

@@ -34,7 +34,13 @@ async fn serve(deadline: Duration, settings: GrpcSettings) -> Served {
     let address = listener.local_addr().expect("bound");
     let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
     let stop = world.stop.clone();
-    let task = tokio::spawn(serve_grpc(listener, scorer, store, settings, stop));
+    let task = tokio::spawn(serve_grpc(
+        listener,
+        scorer,
+        vec![store as _],
+        settings,
+        stop,
+    ));
     Served {
         world,
         address,

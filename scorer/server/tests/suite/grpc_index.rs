@@ -79,7 +79,7 @@ async fn the_index_lists_counts_and_streams_itself() {
     assert_eq!(stats.models[0].spaces[0].scope, space.scope().0);
 
     let mut watch = client
-        .watch(WatchRequest { after: None })
+        .watch(WatchRequest::default())
         .await
         .expect("open")
         .into_inner();

@@ -189,9 +189,10 @@ async fn metrics_count_every_way_and_result() {
     use prometheus_client::{encoding::text::encode, registry::Registry};
     let (world, routes) = two_instances().await;
     let mut registry = Registry::default();
-    world
-        .metrics
-        .register(&mut registry, Arc::clone(world.scorer.scoring().replica()));
+    world.metrics.register(
+        &mut registry,
+        Arc::clone(world.scorer.scoring().replicas().first()),
+    );
     post(
         &routes,
         "/v1/score",

@@ -343,7 +343,7 @@ async fn with_a_full_index_nobody_is_exact() {
     let none = IndexLimits { max_bytes: 0 };
     let world = World::sized(ModelsConfig::default(), ScorerLimits::default(), none);
     world.follow();
-    let replica = world.scorer.scoring().replica();
+    let replica = world.scorer.scoring().replicas().first();
     replica.reached(Revision(0)).await;
     let (space, prompt) = (space("m", None, 4), tokens(1, 8));
     let changes = vec![stored(&space, &prompt, Medium::Gpu)];

@@ -147,7 +147,7 @@ impl Parts {
             scorer_server::serve_grpc(
                 self.grpc,
                 Arc::clone(&self.scorer),
-                Arc::clone(&self.store) as _,
+                vec![Arc::clone(&self.store) as _],
                 Default::default(),
                 stop.clone(),
             ),

@@ -9,6 +9,8 @@ use proto_api::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 
 use crate::http::{Http, reply};
+use crate::replica::Directory;
+use crate::scoring::View;
 
 /// The query's parameters.
 #[derive(Debug, Deserialize)]
@@ -49,10 +51,10 @@ pub(in crate::http) async fn workers(
 
 /// A routing group is a cluster here; every rank that the index knows is active.
 fn list(http: &Http, parameters: &WorkerParameters) -> Vec<Worker> {
-    let content = http.scorer.scoring().replica().content();
-    let directory = content.directory();
+    let view = View::of(http.scorer.scoring().replicas());
+    let directories = view.directories();
     let mut workers: BTreeMap<_, Worker> = BTreeMap::new();
-    for known in directory.publishers() {
+    for known in directories.iter().flat_map(Directory::publishers) {
         let endpoint = &known.name.endpoint;
         let model = parameters.model_name.as_deref();
         let group = parameters

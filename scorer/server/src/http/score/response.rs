@@ -4,6 +4,8 @@ use proto_api::{EndpointScore, ScoreAnswer};
 use proto_model::Medium;
 use serde::Serialize;
 
+use crate::http::standing::StandingJson;
+
 /// Fields as in `kvatlas.v1.ScoreResponse`.
 #[derive(Serialize)]
 pub(super) struct AnswerJson {
@@ -16,6 +18,8 @@ pub(super) struct AnswerJson {
     revision: u64,
     age_ms: u64,
     state: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stores: Vec<StandingJson>,
     warnings: Vec<String>,
     unknown_candidates: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,6 +62,7 @@ impl AnswerJson {
             revision: answer.revision.0,
             age_ms: answer.age_ms,
             state: answer.state.as_str(),
+            stores: answer.stores.into_iter().map(Into::into).collect(),
             warnings: answer.warnings,
             unknown_candidates: answer.unknown_candidates,
             token_ids: answer.token_ids,

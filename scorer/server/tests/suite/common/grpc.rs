@@ -11,12 +11,15 @@ use super::World;
 pub(crate) async fn serve(world: &World) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
+    let (scorer, stores) = (
+        Arc::clone(&world.scorer),
+        vec![Arc::clone(&world.store) as _],
+    );
     let settings = GrpcSettings::default();
     tokio::spawn(serve_grpc(
         listener,
         scorer,
-        store,
+        stores,
         settings,
         world.stop.clone(),
     ));
