@@ -1,8 +1,16 @@
 //! The command line: what can be typed, and what it says about itself.
 
+mod roles;
+mod store;
+
 use std::path::PathBuf;
 
+pub(crate) use roles::{IngestFlags, IngestorArgs, ModelFlags, ScorerArgs, StandaloneArgs};
+pub(crate) use store::{AdminArgs, NodeAddress, StoreAction, StoreArgs};
+
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::Role;
 
 /// One map of every KV-cache block in a fleet of inference engines.
 #[derive(Debug, Parser)]
@@ -33,6 +41,22 @@ pub(crate) enum Command {
         Every key of the configuration file is also --set section.key=value, or an environment\n\
         variable KVATLAS__SECTION__KEY=value. `kvatlas config print` shows them all.")]
     Standalone(StandaloneArgs),
+    /// Take in the events of engines and append them to a store.
+    #[command(
+        after_help = "Any number of ingestors may hear the same engines: the store drops what it has.\n\
+        Engines connect or are connected to as with `kvatlas standalone`."
+    )]
+    Ingestor(IngestorArgs),
+    /// Answer from a store's index, which is kept in memory.
+    Scorer(ScorerArgs),
+    /// Run a node of the replicated store, or change which nodes it has.
+    #[command(
+        after_help = "A node needs a number of its own and an address that others reach it by:\n  \
+        kvatlas store --node-id 1 --advertise store-1:7400\n\
+        then, once, at any of the first nodes:\n  \
+        kvatlas store init --at store-1:7400 --node 1=store-1:7400 --node 2=store-2:7400 --node 3=store-3:7400"
+    )]
+    Store(StoreArgs),
     /// Play recorded vLLM streams into a standalone and compare with vLLM's own cache hits.
     Demo(DemoArgs),
     /// Ask a running scorer how much of a prompt each endpoint would reuse.
@@ -62,34 +86,6 @@ pub(crate) struct ConfigArgs {
     /// One setting, as section.key=value; the value is read as YAML. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StandaloneArgs {
-    #[command(flatten)]
-    pub(crate) source: ConfigArgs,
-    /// Bind a subscriber that engines connect to (ingest.bind). May be repeated.
-    #[arg(long, value_name = "tcp://ADDR:PORT")]
-    pub(crate) bind: Vec<String>,
-    /// Connect to an engine (ingest.connect):
-    /// tcp://IP:PORT[,endpoint=IP:PORT][,model=M][,replay=tcp://IP:PORT][,ranks=N].
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) connect: Vec<String>,
-    /// Port of the replay sockets of engines that connect to us (ingest.replay_port).
-    #[arg(long, value_name = "PORT")]
-    pub(crate) replay_port: Option<u16>,
-    /// A model's tokenizer: NAME=DIRECTORY or NAME=HUB_NAME (models). May be repeated.
-    #[arg(long, value_name = "NAME=SOURCE")]
-    pub(crate) model: Vec<String>,
-    /// Keep the index on disk, in this folder (store.data); default: memory only.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// gRPC listen address (scorer.grpc).
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) grpc: Option<String>,
-    /// HTTP listen address: queries, metrics, health (scorer.http).
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) http: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -162,7 +158,7 @@ pub(crate) struct ForgetArgs {
     /// Only this data-parallel rank.
     #[arg(long)]
     pub(crate) rank: Option<u32>,
-    /// The standalone's HTTP address.
+    /// The HTTP address of an ingestor, or of a standalone.
     #[arg(
         long,
         env = "KVATLAS_HTTP",
@@ -176,7 +172,7 @@ pub(crate) struct ForgetArgs {
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) client: ClientArgs,
-    /// The scorer's HTTP address, for what its ingestor found.
+    /// The scorer's HTTP address.
     #[arg(
         long,
         env = "KVATLAS_HTTP",
@@ -184,6 +180,15 @@ pub(crate) struct DoctorArgs {
         default_value = "http://127.0.0.1:8090"
     )]
     pub(crate) http: String,
+    /// An ingestor's HTTP address, for what it found; default: the scorer's, as in
+    /// a standalone. May be repeated.
+    #[arg(
+        long,
+        env = "KVATLAS_INGESTORS",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub(crate) ingestor: Vec<String>,
     /// A running engine's OpenAI URL: compare templates and tokenizers with it.
     #[arg(long, value_name = "URL")]
     pub(crate) engine: Option<String>,
@@ -198,7 +203,13 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigAction {
     /// Read the configuration and report every mistake.
-    Check(ConfigArgs),
+    Check {
+        #[command(flatten)]
+        source: ConfigArgs,
+        /// Also what this role needs of it.
+        #[arg(long)]
+        role: Option<Role>,
+    },
     /// Print the configuration with every default filled in.
     Print(ConfigArgs),
 }

@@ -3,19 +3,23 @@
 //! One type per section. Each section knows how to check itself; the mistakes of
 //! all of them are reported together, before any port is bound.
 
+mod host_port;
 mod ingest;
 mod load;
 mod models;
 #[cfg(test)]
 mod reference;
+mod role;
 mod scorer;
 mod store;
 
+pub(crate) use host_port::is_right as is_host_port;
 pub(crate) use ingest::{BindTarget, ConnectTarget, IngestSection};
-pub(crate) use load::{flags, load};
+pub(crate) use load::load;
 pub(crate) use models::{AdapterSection, EngineSection, HubSection, ModelSection, ServerKind};
+pub(crate) use role::Role;
 pub(crate) use scorer::ScorerSection;
-pub(crate) use store::StoreSection;
+pub(crate) use store::{Backend, SourceSection, StoreSection};
 
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{HumanDuration, Mistakes};
@@ -59,14 +63,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Notes everything that cannot work.
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) {
+    /// Notes everything that cannot work: in any role, and in the given one.
+    pub(crate) fn check(&self, role: Option<Role>, mistakes: &mut Mistakes) {
         if let Err(error) = proto_model::Endpoint::new(&self.cluster, "a") {
             mistakes.push("cluster", error, "a name such as `default` or `eu-west-1`");
         }
         self.telemetry.validate("telemetry", mistakes);
-        self.ingest.check(&self.cluster, mistakes);
-        self.store.check(mistakes);
+        let ingests = role.is_none_or(Role::ingests);
+        self.ingest.check(&self.cluster, ingests, mistakes);
+        let several = role == Some(Role::Scorer) && !self.scorer.stores.is_empty();
+        self.store.check(role, several, mistakes);
         self.scorer.check(mistakes);
         models::check(&self.models, mistakes);
         self.hub.check(mistakes);

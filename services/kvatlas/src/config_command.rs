@@ -13,12 +13,12 @@ use crate::config;
 )]
 pub(crate) fn run(action: &ConfigAction) -> Result<()> {
     match action {
-        ConfigAction::Check(args) => {
-            config::load(args, Vec::new())?;
+        ConfigAction::Check { source, role } => {
+            config::load(source, Vec::new(), *role)?;
             println!("configuration is right");
         }
         ConfigAction::Print(args) => {
-            print!("{}", to_yaml(&config::load(args, Vec::new())?)?);
+            print!("{}", to_yaml(&config::load(args, Vec::new(), None)?)?);
         }
     }
     Ok(())

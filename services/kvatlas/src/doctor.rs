@@ -41,16 +41,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitCode> {
     if let Ok(waiting) = ingest_report::readiness(&args.http).await {
         found.extend(waiting);
     }
-    match ingest_report::fetch(&args.http).await {
-        Ok(report) => found.extend(ingest_report::diagnose(&report)),
-        Err(error) => found.push(Diagnosis {
-            level: Level::Warning,
-            subject: "ingestor".to_owned(),
-            seen: format!("no report: {error:#}"),
-            expected: "the ingestor's findings over HTTP".to_owned(),
-            advice: "give --http the address that the standalone listens on".to_owned(),
-        }),
-    }
+    found.extend(ingestors(&args).await);
     if let Some(url) = &args.engine {
         found.extend(engine::compare(url, args.model.as_deref(), channel).await?);
     }
@@ -73,4 +64,34 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What the ingestors found, and what they wait for. In a standalone the
+/// ingestor answers where the scorer does.
+async fn ingestors(args: &DoctorArgs) -> Vec<Diagnosis> {
+    let apart = !args.ingestor.is_empty();
+    let urls = match apart {
+        true => args.ingestor.clone(),
+        false => vec![args.http.clone()],
+    };
+    let (mut found, mut reports) = (Vec::new(), Vec::new());
+    for url in urls {
+        if apart && let Ok(waiting) = ingest_report::readiness(&url).await {
+            found.extend(waiting);
+        }
+        match ingest_report::fetch(&url).await {
+            Ok(report) => reports.push(report),
+            Err(error) => found.push(Diagnosis {
+                level: Level::Warning,
+                subject: format!("ingestor at {url}"),
+                seen: format!("no report: {error:#}"),
+                expected: "the ingestor's findings over HTTP".to_owned(),
+                advice: "give --ingestor the HTTP address of every ingestor (port 7501), \
+                         or --http that of the standalone"
+                    .to_owned(),
+            }),
+        }
+    }
+    found.extend(ingest_report::diagnose(&reports));
+    found
 }

@@ -8,8 +8,10 @@ mod demo;
 mod doctor;
 mod endpoints;
 mod forget;
+mod roles;
 mod score;
 mod standalone;
+
 mod table;
 mod wiring;
 
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Standalone(args) => standalone::run(args).await,
+            Command::Ingestor(args) => roles::ingestor::run(args).await,
+            Command::Scorer(args) => roles::scorer::run(args).await,
+            Command::Store(_) => Err(anyhow::anyhow!("this build runs no store node")),
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Score(args) => score::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(args) => endpoints::run(args).await.map(|()| ExitCode::SUCCESS),

@@ -3,7 +3,7 @@
 use indexer_ingest::TcpAddress;
 use proto_model::Endpoint;
 use serde::{Deserialize, Serialize};
-use services_runtime::config::{ByteSize, HumanDuration, Mistakes};
+use services_runtime::config::{ByteSize, HumanDuration, ListenAddress, Mistakes};
 
 /// Sockets, order and batching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub(crate) struct IngestSection {
     pub(crate) batch_delay: HumanDuration,
     /// How long a replay socket may be silent.
     pub(crate) replay_timeout: HumanDuration,
+    /// Where `kvatlas ingestor` listens for metrics, probes and operators.
+    pub(crate) http: ListenAddress,
 }
 
 /// A socket that engines connect to.
@@ -96,6 +98,7 @@ impl Default for IngestSection {
             queue_bytes: ByteSize::mib(256),
             batch_delay: HumanDuration::from_millis(2),
             replay_timeout: HumanDuration::from_secs(5),
+            http: ListenAddress::any(7501),
         }
     }
 }
@@ -144,8 +147,9 @@ impl ConnectTarget {
 }
 
 impl IngestSection {
-    pub(super) fn check(&self, cluster: &str, mistakes: &mut Mistakes) {
-        if self.bind.is_empty() && self.connect.is_empty() {
+    /// Notes what cannot work; `used`: whether events are taken in at all.
+    pub(super) fn check(&self, cluster: &str, used: bool, mistakes: &mut Mistakes) {
+        if used && self.bind.is_empty() && self.connect.is_empty() {
             mistakes.push(
                 "ingest",
                 "no bind and no connect",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{AdapterSection, Config, ConnectTarget, EngineSection, ModelSection};
+use super::{AdapterSection, Config, ConnectTarget, EngineSection, ModelSection, SourceSection};
 
 const PAGE: &str = include_str!("../../../../docs/configuration.md");
 
@@ -12,6 +12,7 @@ const PAGE: &str = include_str!("../../../../docs/configuration.md");
 fn complete() -> Config {
     let mut config = Config::default();
     config.ingest.connect = vec![ConnectTarget::parse("tcp://a:1").unwrap()];
+    config.scorer.stores = vec![SourceSection::default()];
     config.models = vec![ModelSection {
         name: String::new(),
         aliases: Vec::new(),
@@ -36,7 +37,17 @@ fn complete() -> Config {
     config
 }
 
+/// Sections that are documented elsewhere under another name.
+const AS_ELSEWHERE: [(&str, &str); 2] = [
+    ("scorer.stores[].tls", "as `store.tls"),
+    ("scorer.stores[].redis", "as `store.redis"),
+];
+
 fn walk(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    if let Some((_, same)) = AS_ELSEWHERE.iter().find(|(known, _)| *known == path) {
+        found.insert(path.to_owned(), (*same).to_owned());
+        return;
+    }
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (key, value) in map {

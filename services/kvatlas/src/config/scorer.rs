@@ -1,10 +1,12 @@
 //! Section `scorer`: how questions are answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto_model::Endpoint;
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, HumanDuration, ListenAddress, Mistakes};
+
+use super::SourceSection;
 
 /// The gRPC and HTTP services.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,11 @@ pub(crate) struct ScorerSection {
     /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
     /// `/query_by_hash`; others are called by their address.
     pub(crate) instances: BTreeMap<String, String>,
+    /// How long a stopping `kvatlas scorer` still answers after it has turned
+    /// not ready, so that callers go elsewhere before it is gone.
+    pub(crate) drain_delay: HumanDuration,
+    /// Several stores, one per cluster, instead of the one of section `store`.
+    pub(crate) stores: Vec<SourceSection>,
 }
 
 /// What a token is worth on each medium, 0 to 1.
@@ -77,6 +84,8 @@ impl Default for ScorerSection {
             request_bytes: ByteSize::mib(8),
             trust_request_chat_template: false,
             instances: BTreeMap::new(),
+            drain_delay: HumanDuration::from_secs(5),
+            stores: Vec::new(),
         }
     }
 }
@@ -111,9 +120,35 @@ impl ScorerSection {
         if self.index_memory.bytes() < 1 << 20 {
             mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");
         }
+        self.check_stores(mistakes);
         let same_port = self.grpc.port() == self.http.port() && self.grpc.port() != 0;
         if same_port && self.grpc.host() == self.http.host() {
             mistakes.push("scorer.http", &self.http, "another port than scorer.grpc");
+        }
+    }
+    fn check_stores(&self, mistakes: &mut Mistakes) {
+        let mut clusters = BTreeSet::new();
+        for (index, source) in self.stores.iter().enumerate() {
+            let path = format!("scorer.stores.{index}");
+            source.check(&path, false, mistakes);
+            match &source.cluster {
+                None if self.stores.len() > 1 => mistakes.push(
+                    format!("{path}.cluster"),
+                    "nothing, beside other stores",
+                    "a name of its own for each store",
+                ),
+                Some(name) if Endpoint::new(name, "a").is_err() => mistakes.push(
+                    format!("{path}.cluster"),
+                    format!("{name:?}"),
+                    "a name such as `default` or `eu-west-1`",
+                ),
+                Some(name) if !clusters.insert(name) => mistakes.push(
+                    format!("{path}.cluster"),
+                    format!("{name:?} twice"),
+                    "a name of its own for each store",
+                ),
+                _ => {}
+            }
         }
     }
 }

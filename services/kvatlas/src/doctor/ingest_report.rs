@@ -1,5 +1,6 @@
 //! What the ingestor found, fetched over HTTP.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -108,21 +109,10 @@ fn get(target: &str) -> Result<String> {
         .read_to_string()?)
 }
 
-pub(super) fn diagnose(report: &IngestReport) -> Vec<Diagnosis> {
-    let gone = report
-        .publishers
-        .iter()
-        .filter(|publisher| publisher.connections == 0);
-    let gone = gone.map(|publisher| Diagnosis {
-        level: Level::Warning,
-        subject: publisher.publisher.clone(),
-        seen: "no connection delivers its messages any more".to_owned(),
-        expected: "a connection for as long as the engine runs".to_owned(),
-        advice:
-            "if the engine is gone: kvatlas forget CLUSTER/ADDRESS, or wait for ingest.forget_after"
-                .to_owned(),
-    });
-    let found = report.findings.iter().map(|finding| Diagnosis {
+/// What the ingestors found, and who has no connection to any of them.
+pub(super) fn diagnose(reports: &[IngestReport]) -> Vec<Diagnosis> {
+    let found = reports.iter().flat_map(|report| &report.findings);
+    let found = found.map(|finding| Diagnosis {
         level: Level::Error,
         subject: format!(
             "{} ({}, {} times)",
@@ -132,5 +122,49 @@ pub(super) fn diagnose(report: &IngestReport) -> Vec<Diagnosis> {
         expected: finding.expected.clone(),
         advice: finding.advice.clone(),
     });
+    let mut connections: BTreeMap<&str, usize> = BTreeMap::new();
+    for publisher in reports.iter().flat_map(|report| &report.publishers) {
+        *connections.entry(&publisher.publisher).or_default() += publisher.connections;
+    }
+    let gone = connections.into_iter().filter(|(_, count)| *count == 0);
+    let gone = gone.map(|(publisher, _)| Diagnosis {
+        level: Level::Warning,
+        subject: publisher.to_owned(),
+        seen: "no connection delivers its messages any more".to_owned(),
+        expected: "a connection for as long as the engine runs".to_owned(),
+        advice:
+            "if the engine is gone: kvatlas forget CLUSTER/ADDRESS, or wait for ingest.forget_after"
+                .to_owned(),
+    });
     found.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(publishers: &[(&str, usize)]) -> IngestReport {
+        let publishers = publishers
+            .iter()
+            .map(|(name, connections)| ReportedPublisher {
+                publisher: (*name).to_owned(),
+                connections: *connections,
+                replaying: false,
+                replayable: false,
+                restarts: 0,
+                lag: 0,
+            });
+        IngestReport {
+            findings: Vec::new(),
+            publishers: publishers.collect(),
+        }
+    }
+
+    #[test]
+    fn a_publisher_is_gone_only_if_no_ingestor_hears_it() {
+        let reports = [report(&[("a", 0), ("b", 0)]), report(&[("a", 1)])];
+        let found = diagnose(&reports);
+        let subjects: Vec<_> = found.iter().map(|found| &found.subject[..]).collect();
+        assert_eq!(subjects, ["b"]);
+    }
 }

@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::{delete, get};
 use indexer_ingest::{Monitor, PublisherView};
-use indexer_store::{EmbeddedStore, IndexWriter};
+use indexer_store::IndexWriter;
 use proto_model::{Batch, Command, Endpoint, Rank};
 use serde::Deserialize;
 
 use crate::doctor::{IngestReport, ReportedFinding, ReportedPublisher};
 
 /// `GET /v1/ingest`, and `DELETE /v1/endpoints?endpoint=CLUSTER/ADDRESS[&rank=N]`.
-pub(super) fn router(monitor: Monitor, store: Arc<EmbeddedStore>) -> Router {
+pub(super) fn router(monitor: Monitor, store: Arc<dyn IndexWriter>) -> Router {
     let report = Router::new()
         .route("/v1/ingest", get(report))
         .with_state(monitor);
@@ -65,7 +65,7 @@ struct Removal {
 }
 
 async fn remove(
-    State(store): State<Arc<EmbeddedStore>>,
+    State(store): State<Arc<dyn IndexWriter>>,
     Query(removal): Query<Removal>,
 ) -> Result<StatusCode, (StatusCode, String)> {
     let endpoint: Endpoint = removal
