@@ -131,3 +131,11 @@ fn status(wire: v1::PublisherStatus) -> Result<PublisherStatus, InvalidChange> {
         lost: wire.lost,
     })
 }
+
+impl v1::WatchResponse {
+    /// The message's size on the wire, in bytes.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        prost::Message::encoded_len(self)
+    }
+}
