@@ -8,6 +8,7 @@
 
 mod cache;
 mod engine;
+mod feed;
 mod outlet;
 mod process;
 mod prompts;
@@ -16,7 +17,9 @@ mod wire;
 
 pub use cache::{Cache, Event, Hash};
 pub use engine::Engine;
+pub use feed::Feed;
 pub use outlet::Ports;
 pub use process::{Process, Program, free_port, free_ports, wait_for_port};
 pub use prompts::{BLOCK_SIZE, Population, Prompt};
-pub use rolling::rolling_hashes;
+pub use rolling::{local_hashes, rolling_hashes};
+pub use wire::{payload, stamp};

@@ -6,7 +6,10 @@ use crate::cache::Event;
 use crate::prompts::{BLOCK_SIZE, Prompt};
 
 /// The MessagePack payload of one message.
-pub(crate) fn payload(
+///
+/// # Errors
+/// None that memory does not give.
+pub fn payload(
     timestamp: f64,
     prompt: &Prompt,
     hashes: &[u64],
@@ -24,6 +27,16 @@ pub(crate) fn payload(
     }
     rmp::encode::write_uint(&mut payload, 0)?;
     Ok(payload)
+}
+
+/// Gives a payload another time, in seconds since the Unix epoch.
+///
+/// # Panics
+/// If it was not made by [`payload`].
+pub fn stamp(payload: &mut [u8], timestamp: f64) {
+    // A list of three, then a 64-bit float.
+    assert_eq!(payload[..2], [0x93, 0xcb], "not a payload of this module");
+    payload[2..10].copy_from_slice(&timestamp.to_be_bytes());
 }
 
 /// The payload of a message that says that the cache is empty.
@@ -102,4 +115,20 @@ fn text(out: &mut Vec<u8>, text: &str) -> Result<()> {
 
 fn length(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamped_payload_is_one_made_at_that_time() {
+        let prompt = Prompt::unique(1, 2);
+        let events = [Event::Removed(9), Event::Stored { first: 0, last: 1 }];
+        let mut early = payload(1.5, &prompt, &[7, 8], &events).unwrap();
+        let late = payload(2.25, &prompt, &[7, 8], &events).unwrap();
+        assert_ne!(early, late);
+        stamp(&mut early, 2.25);
+        assert_eq!(early, late);
+    }
 }

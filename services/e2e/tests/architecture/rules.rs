@@ -93,6 +93,8 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         // Engines and clients from outside know the wires only.
         "loadtest-recordings" | "loadtest-engines" => (&[], &[]),
         "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
+        // Appends of its own, which the wire takes as the model has them.
+        "loadtest-store-bench" => (&["proto-model", "proto-api", "loadtest-engines"], &[]),
         _ => return None,
     };
     Some(Allowed { normal, tests })

@@ -1,0 +1,71 @@
+//! What the system says of processes and folders.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Ticks per second of processor times in `/proc`: fixed by Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor time that a process has used, in seconds.
+pub(crate) fn processor_seconds(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))
+        .with_context(|| format!("process {process} has ended"))?;
+    // The second field is the name, in brackets, and may hold anything.
+    let fields = stat.rsplit_once(')').context("no name")?.1;
+    let mut times = fields.split_whitespace().skip(11);
+    let mut time = || -> Result<u64> { Ok(times.next().context("no time")?.parse()?) };
+    Ok((time()? + time()?) as f64 / TICKS_PER_SECOND)
+}
+
+/// Bytes that a folder's files take on the disk.
+pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        // Files come and go while a store works.
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        bytes += if found.is_dir() {
+            disk_bytes(&path)?
+        } else {
+            found.blocks() * 512
+        };
+    }
+    Ok(bytes)
+}
+
+/// What the figures were measured on.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("unknown processor", |rest| {
+        rest.trim_start_matches([':', ' ', '\t'])
+    });
+    format!("{cores} cores, {model}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_the_processor_and_its_files_take_room() {
+        let before = processor_seconds(std::process::id()).unwrap();
+        let mut sum = 0_u64;
+        while processor_seconds(std::process::id()).unwrap() < before + 0.02 {
+            sum = (0..10_000).fold(sum, |sum, n| sum ^ std::hint::black_box(n));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("below")).unwrap();
+        fs::write(folder.path().join("below/file"), vec![1; 100_000]).unwrap();
+        let bytes = disk_bytes(folder.path()).unwrap();
+        assert!((100_000..200_000).contains(&bytes), "{bytes} {sum}");
+    }
+}
