@@ -22,6 +22,8 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) purged: Option<LogId<NodeId>>,
+    /// The index of the first entry, if there are any.
+    pub(crate) first: u64,
     pub(crate) last: Option<LogId<NodeId>>,
     pub(crate) tail: Tail,
     /// Entries on disk.
@@ -36,6 +38,7 @@ impl Memory {
     pub(super) fn new(head: &Head, index: Index) -> Self {
         let held = Held {
             purged: head.purged,
+            first: head.first,
             last: head.last,
             tail: Tail::default(),
             index,

@@ -18,7 +18,7 @@ impl LogReader {
     ) -> Result<Vec<Entry<TypeConfig>>, DiskError> {
         let (from, on_disk) = {
             let memory = self.disk.shared.memory.lock();
-            let from = from.max(super::next_index(memory.purged.as_ref()));
+            let from = from.max(memory.first);
             let to = to.min(super::next_index(memory.last.as_ref()));
             let tail = memory.tail.first().map_or(to, |first| first.min(to));
             (from, from..tail)

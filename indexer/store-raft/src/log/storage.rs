@@ -95,7 +95,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry<TypeConfig>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries: Vec<_> = entries.into_iter().collect();
+        let purged = self.disk.shared.memory.lock().purged;
+        // What a snapshot has is committed, and needs no place in the log.
+        let wanted = |entry: &Entry<TypeConfig>| entry.log_id.index >= next_index(purged.as_ref());
+        let entries: Vec<_> = entries.into_iter().filter(wanted).collect();
         self.remember(&entries).map_err(writing)?;
         let sent = self.disk.send(Request::Append(entries, callback)).await;
         sent.map_err(writing)
@@ -121,6 +124,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             memory.tail.purge(next_index(Some(&log_id)));
             memory.purged = Some(log_id);
+            memory.first = memory.first.max(next_index(Some(&log_id)));
             memory.last = memory.last.max(Some(log_id));
         }
         let request = |done| Request::Purge(log_id, done);
@@ -140,6 +144,9 @@ impl LogStore {
                     what: format!("entry {} after {:?}", entry.log_id, memory.last),
                 });
             }
+            if memory.last.is_none() {
+                memory.first = entry.log_id.index;
+            }
             memory.last = Some(entry.log_id);
             memory.tail.push(entry.clone());
         }
@@ -151,9 +158,11 @@ impl LogStore {
         let Some(before) = index.checked_sub(1) else {
             return Ok(None);
         };
-        let purged = self.disk.shared.memory.lock().purged;
-        if next_index(purged.as_ref()) >= index {
-            return Ok(purged);
+        {
+            let memory = self.disk.shared.memory.lock();
+            if memory.first >= index {
+                return Ok(memory.purged);
+            }
         }
         let found = self.reader().entries(before, index, usize::MAX).await?;
         found
