@@ -113,6 +113,14 @@ impl Engine {
         Ok(self.events.iter().map(block_events).sum())
     }
 
+    /// Blocks of the prompt that it holds, without a hole from the first one on.
+    #[must_use]
+    pub fn holds(&self, prompt: &Prompt) -> usize {
+        let mut hashes = Vec::new();
+        prompt.hashes(&mut hashes);
+        self.cache.matched(&hashes)
+    }
+
     /// Drops every block and says so, as an engine does whose weights change.
     ///
     /// # Errors

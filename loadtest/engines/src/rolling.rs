@@ -8,32 +8,34 @@ use crate::prompts::Prompt;
 
 const SEED: u64 = 1337;
 
-/// One per block of the prompt: the block's own hash for the first, the hash of
-/// the one before and the block's own for the others.
+/// Every block's own hash, whatever comes before it.
+#[must_use]
+pub fn local_hashes(prompt: &Prompt) -> Vec<u64> {
+    (0..prompt.blocks())
+        .map(|block| {
+            let tokens = prompt.tokens(block);
+            let bytes: Vec<u8> = tokens.iter().flat_map(|id| id.to_le_bytes()).collect();
+            xxh3_64_with_seed(&bytes, SEED)
+        })
+        .collect()
+}
+
+/// One per block of the prompt: the block's own hash for the first; the hash of
+/// the one before, and the block's own, for the others.
 #[must_use]
 pub fn rolling_hashes(prompt: &Prompt) -> Vec<u64> {
     let mut chain: Option<u64> = None;
-    (0..prompt.blocks())
-        .map(|block| {
-            let tokens: Vec<u8> = prompt
-                .tokens(block)
-                .iter()
-                .flat_map(|token| token.to_le_bytes())
-                .collect();
-            let local = xxh3_64_with_seed(&tokens, SEED);
-            let value = match chain {
-                None => local,
-                Some(before) => {
-                    let mut both = [0; 16];
-                    both[..8].copy_from_slice(&before.to_le_bytes());
-                    both[8..].copy_from_slice(&local.to_le_bytes());
-                    xxh3_64_with_seed(&both, SEED)
-                }
-            };
-            chain = Some(value);
-            value
-        })
-        .collect()
+    let mut hashes = local_hashes(prompt);
+    for hash in &mut hashes {
+        if let Some(before) = chain {
+            let mut both = [0; 16];
+            both[..8].copy_from_slice(&before.to_le_bytes());
+            both[8..].copy_from_slice(&hash.to_le_bytes());
+            *hash = xxh3_64_with_seed(&both, SEED);
+        }
+        chain = Some(*hash);
+    }
+    hashes
 }
 
 #[cfg(test)]
