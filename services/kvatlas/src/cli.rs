@@ -5,8 +5,8 @@ mod store;
 
 use std::path::PathBuf;
 
-pub(crate) use roles::{IngestFlags, IngestorArgs, ModelFlags, ScorerArgs, StandaloneArgs};
-pub(crate) use store::{AdminArgs, NodeAddress, StoreAction, StoreArgs};
+pub(crate) use roles::{IngestorArgs, ScorerArgs, StandaloneArgs};
+pub(crate) use store::{AdminArgs, NodeArgs, StoreAction, StoreArgs};
 
 use clap::{Args, Parser, Subcommand};
 

@@ -11,6 +11,7 @@ mod forget;
 mod roles;
 mod score;
 mod standalone;
+mod store;
 
 mod table;
 mod wiring;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
             Command::Standalone(args) => standalone::run(args).await,
             Command::Ingestor(args) => roles::ingestor::run(args).await,
             Command::Scorer(args) => roles::scorer::run(args).await,
-            Command::Store(_) => Err(anyhow::anyhow!("this build runs no store node")),
+            Command::Store(args) => store::run(args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Score(args) => score::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(args) => endpoints::run(args).await.map(|()| ExitCode::SUCCESS),

@@ -13,6 +13,7 @@ mod lifetime;
 mod process;
 pub(crate) mod reach;
 pub(crate) mod scorer;
+pub(crate) mod store;
 
 pub(crate) use lifetime::Lifetime;
 pub(crate) use process::{BUILD, Up, run};

@@ -1,5 +1,7 @@
 //! From the configuration file's words to each crate's own.
 
+pub(crate) mod stores;
+
 use std::io::Read;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;

@@ -14,7 +14,7 @@ pub(crate) use node::RaftSection;
 pub(crate) use redis::RedisSection;
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, ListenAddress, Mistakes};
-pub(crate) use tls::TlsSection;
+pub(crate) use tls::{TlsFiles, TlsSection};
 
 use super::Role;
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use indexer_store::{DiskOptions, EmbeddedStore, IndexWatch, IndexWriter};
+use indexer_store_grpc::RemoteStore;
+use prometheus_client::registry::Registry;
 use services_runtime::metrics::Metrics;
 
 use crate::config::{Backend, Config, SourceSection};
-use crate::wiring;
+use crate::wiring::{self, stores};
 
 /// A store in use. Clones are the same one.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub(crate) struct OpenStore {
 #[derive(Clone)]
 enum Kind {
     Embedded(Arc<EmbeddedStore>),
+    /// Nodes that go on without this process.
+    Nodes,
 }
 
 impl OpenStore {
@@ -50,11 +54,22 @@ impl OpenStore {
 
     /// Connects to a store in other processes. That they cannot be reached yet
     /// is no error.
-    pub(crate) async fn remote(source: &SourceSection, _metrics: &Metrics) -> Result<Self> {
+    pub(crate) async fn remote(source: &SourceSection, metrics: &Metrics) -> Result<Self> {
         match source.backend {
             Backend::Embedded => bail!("an embedded store belongs to one process"),
-            Backend::Raft | Backend::Redis => bail!("this build has no client for that store"),
+            Backend::Raft => Self::nodes(source, metrics),
+            Backend::Redis => bail!("this build has no client for that store"),
         }
+    }
+
+    fn nodes(source: &SourceSection, metrics: &Metrics) -> Result<Self> {
+        let store = RemoteStore::connect(stores::remote(source)?)?;
+        metrics.register(|registry| store.register(labelled(registry, source)));
+        Ok(Self {
+            writer: Arc::new(store.clone()),
+            watch: Arc::new(store),
+            kind: Kind::Nodes,
+        })
     }
 
     /// Whether only this process uses it.
@@ -66,6 +81,15 @@ impl OpenStore {
     pub(crate) async fn close(&self) {
         match &self.kind {
             Kind::Embedded(store) => store.close().await,
+            Kind::Nodes => {}
         }
+    }
+}
+
+/// Where a store's metrics go: under its cluster, where it has a name.
+fn labelled<'a>(registry: &'a mut Registry, source: &SourceSection) -> &'a mut Registry {
+    match source.cluster.clone() {
+        Some(cluster) => registry.sub_registry_with_label(("cluster".into(), cluster.into())),
+        None => registry,
     }
 }

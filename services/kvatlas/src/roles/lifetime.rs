@@ -22,14 +22,6 @@ impl Lifetime {
         }
     }
 
-    /// Both steps at once.
-    pub(crate) fn at_once(draining: CancellationToken) -> Self {
-        Self {
-            stop: draining.clone(),
-            draining,
-        }
-    }
-
     /// Does `between` between the steps. If a part ends by itself, the first step
     /// is taken too, and nothing is done between.
     pub(crate) fn spawn_between(&self, between: impl Future<Output = ()> + Send + 'static) {
@@ -51,7 +43,7 @@ impl Lifetime {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::future::pending;
 
     use super::*;
 
@@ -75,9 +67,5 @@ mod tests {
         life.spawn_between(pending());
         life.stop.cancel();
         life.draining.cancelled().await;
-        let life = Lifetime::at_once(CancellationToken::new());
-        life.spawn_between(ready(()));
-        life.draining.cancel();
-        assert!(life.stop.is_cancelled());
     }
 }

@@ -19,7 +19,12 @@ struct Last {
     answered: Option<Instant>,
     /// Why it does not answer.
     away: Option<String>,
+    /// Since when an append has been under way.
+    asked: Option<Instant>,
 }
+
+/// An append that takes longer makes the store count as away.
+const SLOW: Duration = Duration::from_secs(5);
 
 impl Reach {
     /// Remembers what becomes of the writer's appends. A store in this process is
@@ -28,6 +33,7 @@ impl Reach {
         let last = Last {
             answered: own.then(Instant::now),
             away: None,
+            asked: None,
         };
         Arc::new(Self {
             writer,
@@ -38,8 +44,12 @@ impl Reach {
     /// `None` if the store takes batches; otherwise what is awaited.
     pub(crate) fn awaited(&self) -> Option<String> {
         let last = self.last.lock();
+        let slow = last.asked.map(|asked| asked.elapsed());
         match (&last.away, last.answered) {
             (Some(reason), _) => Some(reason.clone()),
+            (None, Some(_)) if slow.is_some_and(|slow| slow > SLOW) => {
+                Some(format!("the store has not answered within {SLOW:?}"))
+            }
             (None, None) => Some("the store has not answered yet".to_owned()),
             (None, Some(_)) => None,
         }
@@ -60,6 +70,7 @@ impl Reach {
 
     fn heard<T>(&self, result: &Result<T, AppendError>) {
         let mut last = self.last.lock();
+        last.asked = None;
         match result {
             Ok(_) | Err(AppendError::TooLarge { .. }) => {
                 last.answered = Some(Instant::now());
@@ -73,6 +84,7 @@ impl Reach {
 #[async_trait]
 impl IndexWriter for Reach {
     async fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
+        self.last.lock().asked.get_or_insert_with(Instant::now);
         let result = self.writer.append(batch).await;
         self.heard(&result);
         result

@@ -39,11 +39,6 @@ pub(crate) struct SourceSection {
 }
 
 impl SourceSection {
-    /// What it is called in logs, metrics and probes, where no cluster is given.
-    pub(crate) fn label(&self) -> &str {
-        self.cluster.as_deref().unwrap_or("store")
-    }
-
     /// Notes what cannot work; `embedded`: whether that backend may stand here.
     pub(in crate::config) fn check(&self, path: &str, embedded: bool, mistakes: &mut Mistakes) {
         let mut seen = BTreeSet::new();
