@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::types::{ClusterId, NodeId};
 
-/// Why a directory cannot be a node's storage. Nothing in it was changed.
+/// Why a directory cannot be a node's storage. Opening it again gives the same:
+/// nothing is repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The operating system refused.

@@ -109,8 +109,9 @@ impl Opening<'_> {
     fn existing(&self) -> Result<Trees, OpenError> {
         for name in ["conf", "db"] {
             // sled would make it anew.
-            if !self.database.join(name).is_file() {
-                return Err(self.damaged(format!("the file {name} is missing")));
+            let length = fs::metadata(self.database.join(name)).map(|found| found.len());
+            if length.unwrap_or(0) == 0 {
+                return Err(self.damaged(format!("the file {name} is missing or empty")));
             }
         }
         self.trees()
