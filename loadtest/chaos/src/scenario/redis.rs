@@ -1,0 +1,28 @@
+//! A Redis that comes back without what it had.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::Dice;
+use crate::report::Measured;
+use crate::world::World;
+
+/// SIGKILL, and a start with an empty folder. The index is built anew from the
+/// engines' replays, and is complete again.
+pub(super) async fn store_lost(world: &mut World, dice: &mut Dice) -> Result<Measured> {
+    world.findings.step("kill Redis and delete its data");
+    let node = world.cluster.nodes.first_mut().context("no Redis")?;
+    node.member.kill().await?;
+    fs::remove_dir_all(&node.data)?;
+    fs::create_dir_all(&node.data)?;
+    dice.wait(0..300).await;
+    world.findings.step("start Redis with nothing");
+    let node = world.cluster.nodes.first_mut().context("no Redis")?;
+    node.member.start()?;
+    node.member.ready().await?;
+    // What was lost may have been lost for good as far as the store can know.
+    world.all_exact = false;
+    dice.wait(500..1000).await;
+    Ok(Measured::default())
+}
