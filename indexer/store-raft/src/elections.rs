@@ -110,7 +110,7 @@ impl Node {
 
     /// Whether a majority would vote for this node.
     async fn canvass(&self) -> bool {
-        let membership = Arc::clone(&self.raft.server_metrics().borrow().membership_config);
+        let membership = self.membership();
         let last = self.raft.data_metrics().borrow().last_log;
         let others = self.others(|id| self.voters().contains(&id));
         let asked = others.into_iter().map(|(id, address)| async move {

@@ -135,10 +135,10 @@ impl MachineShared {
             self.disk
                 .set_cluster(cluster)
                 .await
-                .map_err(|error| failed(&error))?;
+                .map_err(|error| *failed(&error))?;
         }
         let saved = self.snapshots.save(meta.clone(), image.clone()).await;
-        saved.map_err(|error| failed(&error))?;
+        saved.map_err(|error| *failed(&error))?;
         *self.at.lock() = At {
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
@@ -216,17 +216,20 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 }
 
+/// Why the state machine cannot go on.
+type Failure = Box<StorageError<NodeId>>;
+
 /// Runs it where it may take long.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StorageError<NodeId>> + Send + 'static,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, StorageError<NodeId>> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(failed(&error)),
+        Ok(done) => done.map_err(|failure| *failure),
+        Err(error) => Err(*failed(&error)),
     }
 }
 
-/// The state machine cannot go on.
-fn failed(error: &(impl std::error::Error + 'static)) -> StorageError<NodeId> {
-    StorageIOError::write_state_machine(AnyError::new(error)).into()
+fn failed(error: &(impl std::error::Error + 'static)) -> Failure {
+    let error = StorageIOError::write_state_machine(AnyError::new(error));
+    Box::new(error.into())
 }

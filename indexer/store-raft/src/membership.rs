@@ -180,7 +180,7 @@ impl Node {
         }
         let lag = self.lags().get(&id).copied().flatten();
         if lag.is_none_or(|lag| lag > LAG_MAX) {
-            let lag = lag.map_or("everything".to_owned(), |lag| format!("{lag} entries"));
+            let lag = lag.map_or_else(|| "everything".into(), |lag| format!("{lag} entries"));
             return Err(refused(
                 StoreRefusalReason::NotCaughtUp,
                 format!("node {id} has {lag} to catch up with; try again when it has"),
@@ -306,12 +306,7 @@ impl Node {
     }
 
     fn members(&self) -> Vec<(NodeId, String)> {
-        let membership = self
-            .raft
-            .server_metrics()
-            .borrow()
-            .membership_config
-            .clone();
+        let membership = self.membership();
         let nodes = membership.membership().nodes();
         nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indexer_store::History;
-use openraft::{RaftMetrics, ServerState};
+use openraft::{RaftMetrics, ServerState, StoredMembership};
 use proto_api::v1::RaftCall;
 
 use crate::network::within;
@@ -201,14 +201,14 @@ impl Node {
         node.map(|node| node.addr.clone())
     }
 
+    /// As this node knows it.
+    pub(crate) fn membership(&self) -> Arc<StoredMembership<NodeId, RaftNode>> {
+        Arc::clone(&self.raft.server_metrics().borrow().membership_config)
+    }
+
     /// Other members, with their addresses.
     pub(crate) fn others(&self, of_interest: impl Fn(NodeId) -> bool) -> Vec<(NodeId, String)> {
-        let membership = self
-            .raft
-            .server_metrics()
-            .borrow()
-            .membership_config
-            .clone();
+        let membership = self.membership();
         membership
             .membership()
             .nodes()

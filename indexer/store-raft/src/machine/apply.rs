@@ -3,19 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use indexer_state::State;
-use openraft::{Entry, EntryPayload, LogId, StorageError, StorageIOError, StoredMembership};
+use openraft::{AnyError, Entry, EntryPayload, LogId, StorageIOError, StoredMembership};
 use proto_model::{Batch, Revision};
 
-use super::{MachineShared, failed};
+use super::{Failure, MachineShared, failed};
 use crate::types::{Applied, AppliedBatch, ClusterId, NodeId, Proposal, TypeConfig};
 use crate::wire;
 
 impl MachineShared {
     /// Applies them in order, and says what became of each.
-    pub(super) fn apply(
-        &self,
-        entries: Vec<Entry<TypeConfig>>,
-    ) -> Result<Vec<Applied>, StorageError<NodeId>> {
+    pub(super) fn apply(&self, entries: Vec<Entry<TypeConfig>>) -> Result<Vec<Applied>, Failure> {
         let mut results = Vec::with_capacity(entries.len());
         for entry in entries {
             let bytes = wire::entry_bytes(&entry) as u64;
@@ -46,7 +43,7 @@ impl MachineShared {
     }
 
     /// Only the first beginning counts: leaders may have proposed several.
-    fn begin(&self, cluster: ClusterId, revision: Revision) -> Result<(), StorageError<NodeId>> {
+    fn begin(&self, cluster: ClusterId, revision: Revision) -> Result<(), Failure> {
         if self.standing.cluster().is_some() {
             return Ok(());
         }
@@ -56,7 +53,7 @@ impl MachineShared {
     }
 
     /// From now on this node is of this cluster and no other.
-    fn join(&self, cluster: ClusterId) -> Result<(), StorageError<NodeId>> {
+    fn join(&self, cluster: ClusterId) -> Result<(), Failure> {
         if self.standing.cluster() == Some(cluster) {
             return Ok(());
         }
@@ -73,7 +70,7 @@ impl MachineShared {
         &self,
         batches: &[bytes::Bytes],
         log_id: LogId<NodeId>,
-    ) -> Result<Applied, StorageError<NodeId>> {
+    ) -> Result<Applied, Failure> {
         if self.standing.cluster().is_none() {
             // No leader proposes batches before a beginning; should one come all
             // the same, it must come to nothing on every node.
@@ -81,8 +78,10 @@ impl MachineShared {
         }
         let mut results = Vec::with_capacity(batches.len());
         for bytes in batches {
-            let batch: Batch = postcard::from_bytes(bytes)
-                .map_err(|error| StorageIOError::apply(log_id, openraft::AnyError::new(&error)))?;
+            let batch: Batch = postcard::from_bytes(bytes).map_err(|error| {
+                let error = StorageIOError::apply(log_id, AnyError::new(&error));
+                Failure::new(error.into())
+            })?;
             let appended = self.history.apply(&batch).map_err(|error| failed(&error))?;
             results.push(AppliedBatch {
                 revision: appended.revision,

@@ -31,7 +31,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             None => self.shared.picture(),
         };
         let saved = self.shared.snapshots.save(meta.clone(), image.clone());
-        saved.await.map_err(|error| failed(&error))?;
+        saved.await.map_err(|error| *failed(&error))?;
         Ok(Snapshot {
             meta,
             snapshot: Box::new(image),
