@@ -20,6 +20,20 @@ pub(crate) fn processor_seconds(process: u32) -> Result<f64> {
     Ok((time()? + time()?) as f64 / TICKS_PER_SECOND)
 }
 
+/// Processor time that everything on this machine has used, in seconds.
+pub(crate) fn machine_processor_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let all = stat.lines().next().context("no processors")?;
+    let mut busy = 0;
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    for (index, ticks) in all.split_whitespace().skip(1).take(8).enumerate() {
+        if index != 3 && index != 4 {
+            busy += ticks.parse::<u64>()?;
+        }
+    }
+    Ok(busy as f64 / TICKS_PER_SECOND)
+}
+
 /// Bytes that a folder's files take on the disk.
 pub(crate) fn disk_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
@@ -62,6 +76,11 @@ mod tests {
         while processor_seconds(std::process::id()).unwrap() < before + 0.02 {
             sum = (0..10_000).fold(sum, |sum, n| sum ^ std::hint::black_box(n));
         }
+        let machine = machine_processor_seconds().unwrap();
+        assert!(
+            machine >= before,
+            "{machine} of all, {before} of this process"
+        );
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("below")).unwrap();
         fs::write(folder.path().join("below/file"), vec![1; 100_000]).unwrap();
