@@ -22,21 +22,21 @@ pub(super) struct Loaded {
 }
 
 /// Loads the checkpoint that was in force when the history was taken up, or begins
-/// with nothing; `None` if the checkpoint has been replaced meanwhile.
+/// with nothing.
 pub(super) async fn load(
     link: &Link,
     keys: &Keys,
     opened: &Opened,
     options: &RedisOptions,
-) -> Result<Option<Loaded>, LinkError> {
+) -> Result<Loaded, LinkError> {
     let checkpoint = &opened.checkpoint;
     let limits = options.history.limits.clone();
     if checkpoint.number == 0 {
-        return Ok(Some(Loaded {
+        return Ok(Loaded {
             state: State::new(limits),
             revision: opened.origin,
             total: 0,
-        }));
+        });
     }
     let mut restorer = Restorer::new(limits);
     let mut next = 0;
@@ -48,7 +48,12 @@ pub(super) async fn load(
         }
         let values: Vec<Option<Vec<u8>>> = link.command(&command).await?;
         for (index, value) in (next..end).zip(values) {
-            let Some(value) = value else { return Ok(None) };
+            let value = value.ok_or_else(|| {
+                let number = checkpoint.number;
+                LinkError::Redis(format!(
+                    "piece {index} of checkpoint {number} is gone; if it is not replaced by another, it was deleted"
+                ))
+            })?;
             for piece in decode_piece(&value, checkpoint.number, index)? {
                 let pushed = restorer.push(piece);
                 pushed.map_err(|error| LinkError::Damaged(error.to_string()))?;
@@ -59,9 +64,9 @@ pub(super) async fn load(
     }
     let state = restorer.finish();
     let state = state.map_err(|error| LinkError::Damaged(error.to_string()))?;
-    Ok(Some(Loaded {
+    Ok(Loaded {
         state,
         revision: checkpoint.revision,
         total: checkpoint.total,
-    }))
+    })
 }

@@ -115,9 +115,6 @@ impl Task {
         if self.place.is_none() {
             let options = &self.shared.options;
             let loaded = Box::pin(load(&self.link, &self.keys, &opened, options)).await?;
-            let Some(loaded) = loaded else {
-                return Ok(Ended::Hole);
-            };
             self.shared.metrics.loads.inc();
             let (state, at) = (loaded.state, loaded.revision);
             self.place = Some(Place::loaded(state, at, loaded.total, opened.revision));
