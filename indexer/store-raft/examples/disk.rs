@@ -4,7 +4,8 @@
 //! `cargo run --release -p indexer-store-raft --example disk -- churn DIRECTORY MIB [BLOCKS]`
 //!
 //! `churn` appends entries of 64 kB, and every 128 MiB saves a snapshot of a state
-//! with `BLOCKS` blocks and purges the log, until `MIB` MiB were appended.
+//! with `BLOCKS` blocks and purges the log, until `MIB` MiB were appended. It waits
+//! for the snapshot when the log has 256 MiB.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -97,9 +98,11 @@ async fn churn(directory: &Path, mib: u64, blocks: u64) -> io::Result<()> {
                 state.clone(),
             )));
         }
+        // On a busy machine the snapshot may take long: its rate is not the log's.
+        let wait = disk.stats().log_bytes > 2 * COMPACT;
         if saving
             .as_ref()
-            .is_some_and(tokio::task::JoinHandle::is_finished)
+            .is_some_and(|saving| wait || saving.is_finished())
             && let Some(done) = saving.take()
         {
             let upto = done.await.map_err(io::Error::other)??;

@@ -5,6 +5,7 @@ mod child;
 mod damage;
 mod full;
 mod kill;
+mod kill_midway;
 mod machine;
 mod make;
 mod restart;
