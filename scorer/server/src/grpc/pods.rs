@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::timeout;
 use crate::metrics::Rpc;
 use crate::scorer::Scorer;
-use crate::scoring::{CandidateSet, Outcome, Row, Weights};
+use crate::scoring::{CandidateSet, Outcome, Row, SharedAddresses, Weights};
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -48,15 +48,23 @@ impl IndexerService for PodService {
             .unwrap_or_default();
         let query = query.map_err(Into::into);
         let outcome = self.scorer.score(Rpc::GetPodScores, query, timeout).await?;
-        let scores = pod_scores(&outcome, &candidates, self.scorer.scoring().weights());
+        let scoring = self.scorer.scoring();
+        let shared = SharedAddresses::of(scoring.replicas());
+        let scores = pod_scores(&outcome, &candidates, scoring.weights(), &shared);
         Ok(Response::new(GetPodScoresResponse { scores }))
     }
 }
 
 /// llm-d's score: the sum, over the blocks there from the first on, of the best
 /// medium's weight. Pods without the first block are left out. A pod is named as
-/// the request names it, or by address; of several ranks the best counts.
-fn pod_scores(outcome: &Outcome, candidates: &[Candidate], weights: &Weights) -> Vec<PodScore> {
+/// the request names it, or by address (with its cluster, where several clusters
+/// have that address); of several ranks the best counts.
+fn pod_scores(
+    outcome: &Outcome,
+    candidates: &[Candidate],
+    weights: &Weights,
+    shared: &SharedAddresses,
+) -> Vec<PodScore> {
     let set = CandidateSet::new(candidates);
     let mut scores: BTreeMap<String, f64> = BTreeMap::new();
     let mut add = |pod: String, score: f64| {
@@ -66,7 +74,7 @@ fn pod_scores(outcome: &Outcome, candidates: &[Candidate], weights: &Weights) ->
     for row in outcome.rows.iter().filter(|row| row.matched_blocks() > 0) {
         let score = weighted_blocks(row, weights);
         if set.is_all() {
-            add(row.publisher.endpoint.address().to_owned(), score);
+            add(shared.name(&row.publisher.endpoint).into_owned(), score);
         }
         for index in set.naming(&row.publisher) {
             add(candidates[index].to_string(), score);

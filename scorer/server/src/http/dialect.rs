@@ -18,7 +18,7 @@ use proto_api::{Failure, ScoreQuery};
 
 use super::{Http, body, reply};
 use crate::metrics::Rpc;
-use crate::scoring::Row;
+use crate::scoring::{Row, SharedAddresses};
 use request::{Asked, Dialect, DialectJson};
 
 pub(super) use workers::workers;
@@ -57,11 +57,11 @@ fn in_dialect(http: &Http, asked: &Asked, rows: &[Row]) -> Response {
         .iter()
         .filter(|row| asked.wants(row, &http.instances))
         .collect();
+    let shared = SharedAddresses::of(http.scorer.scoring().replicas());
+    let counts = by_rank::by_instance(&rows, |endpoint| http.instances.id(endpoint, &shared));
     match (asked.dialect, asked.no_group()) {
         (Dialect::Dynamo, Some(failure)) if rows.is_empty() => reply::failure(&failure),
-        (Dialect::Dynamo, _) => Json(dynamo::reply(&rows, &http.instances)).into_response(),
-        (Dialect::Mooncake, _) => {
-            Json(mooncake::reply(&asked.group, &rows, &http.instances)).into_response()
-        }
+        (Dialect::Dynamo, _) => Json(dynamo::reply(&rows, &counts)).into_response(),
+        (Dialect::Mooncake, _) => Json(mooncake::reply(&asked.group, &counts)).into_response(),
     }
 }

@@ -1,11 +1,15 @@
 //! What Dynamo's and Mooncake's clients call an endpoint.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proto_model::Endpoint;
 
+use crate::scoring::SharedAddresses;
+
 /// Instance ids of endpoints. Without an entry an endpoint's id is its address,
-/// which is what a router can send a request to.
+/// which is what a router can send a request to; or, where endpoints of several
+/// clusters have that address, `cluster/address`.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceNames {
     ids: BTreeMap<Endpoint, String>,
@@ -19,10 +23,27 @@ impl InstanceNames {
     }
 
     /// The endpoint's id.
-    #[must_use]
-    pub fn id<'a>(&'a self, endpoint: &'a Endpoint) -> &'a str {
-        self.ids
-            .get(endpoint)
-            .map_or_else(|| endpoint.address(), String::as_str)
+    pub(super) fn id<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        shared: &SharedAddresses,
+    ) -> Cow<'a, str> {
+        match self.ids.get(endpoint) {
+            Some(id) => Cow::Borrowed(id),
+            None => shared.name(endpoint),
+        }
+    }
+
+    /// Whether a request means the endpoint by this id.
+    pub(super) fn means(&self, id: &str, endpoint: &Endpoint) -> bool {
+        match self.ids.get(endpoint) {
+            Some(own) => own == id,
+            None => match id.split_once('/') {
+                Some((cluster, address)) => {
+                    cluster == endpoint.cluster() && address == endpoint.address()
+                }
+                None => id == endpoint.address(),
+            },
+        }
     }
 }

@@ -138,6 +138,91 @@ async fn a_replica_never_goes_back() {
     assert_eq!(replica.content().revision(), Revision(6));
 }
 
+/// One node's older history is nothing; the same again and again is the store's.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_for_good_is_said_until_it_leads_on() {
+    let refusals = 5;
+    let mut plays = vec![snapshot(5, &[1])];
+    plays[0].push(lost());
+    plays.extend((0..refusals).map(|_| snapshot(3, &[9])));
+    plays.push(vec![deltas(6, &[2]), lost()]);
+    let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
+    let script = Arc::new(Script {
+        plays: Mutex::new(plays.into()),
+        ..Script::default()
+    });
+    tokio::spawn(Arc::clone(&replica).follow(script, CancellationToken::new()));
+    let mut seen = Vec::new();
+    while replica.content().revision() < Revision(6) {
+        if seen.last() != Some(&(replica.refusals(), replica.store_went_back())) {
+            seen.push((replica.refusals(), replica.store_went_back()));
+        }
+        if replica.refusals() > 0 && !replica.store_went_back() {
+            assert_ne!(
+                replica.state(),
+                ReplicaState::Live,
+                "an older history is no news"
+            );
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(seen.contains(&(refusals, true)), "{seen:?}");
+    assert!(seen.contains(&(refusals - 1, false)), "{seen:?}");
+    assert!(!replica.store_went_back(), "it leads on");
+    assert_eq!(held(&replica, &[1, 2]), 2);
+}
+
+/// A node cut off from the others may go on to say that it lives.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stands_behind_is_no_news_and_is_left() {
+    let replica = Replica::new(IndexLimits::default(), FollowSettings::default());
+    let behind = Arc::new(Behind::default());
+    let watch = Arc::clone(&behind);
+    tokio::spawn(Arc::clone(&replica).follow(watch, CancellationToken::new()));
+    replica.reached(Revision(6)).await;
+    assert_eq!(behind.watches.load(Ordering::Relaxed), 3);
+    assert!(
+        behind.stale.load(Ordering::Relaxed),
+        "it called itself stale"
+    );
+}
+
+/// The first watch stands at 5, the second at 4 for ever, the third goes on.
+#[derive(Default)]
+struct Behind {
+    watches: std::sync::atomic::AtomicUsize,
+    stale: Arc<AtomicBool>,
+}
+
+impl IndexWatch for Behind {
+    fn watch(&self, _: Option<Revision>) -> WatchStream {
+        match self.watches.fetch_add(1, Ordering::Relaxed) {
+            0 => stream::iter(snapshot(5, &[1]))
+                .chain(stream::iter([lost()]))
+                .boxed(),
+            1 => {
+                let stale = Arc::clone(&self.stale);
+                stream::unfold(0, move |beats| {
+                    let stale = Arc::clone(&stale);
+                    async move {
+                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                        stale.store(beats >= 14, Ordering::Relaxed);
+                        let beat = WatchItem::Heartbeat {
+                            revision: Revision(4),
+                            at_ms: 0,
+                        };
+                        Some((Ok(beat), beats + 1))
+                    }
+                })
+                .boxed()
+            }
+            _ => stream::iter([deltas(6, &[2])])
+                .chain(stream::pending())
+                .boxed(),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_asked_again() {
     let replica = Replica::new(IndexLimits::default(), FollowSettings::default());

@@ -10,3 +10,5 @@ mod grpc_index;
 mod http;
 mod keying;
 mod scoring;
+mod stores;
+mod stores_listed;

@@ -1,10 +1,10 @@
 //! The counts that both dialects answer with.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use proto_model::Medium;
+use proto_model::{Endpoint, Medium};
 
-use crate::http::instances::InstanceNames;
 use crate::scoring::Row;
 
 /// Tokens of one instance. Each count goes on where the one before ended: `cpu`
@@ -20,19 +20,20 @@ pub(super) struct InstanceCounts {
     pub(super) ranks: BTreeMap<u32, u64>,
 }
 
+/// Counts by instance id.
+pub(super) type Counts<'a> = BTreeMap<Cow<'a, str>, InstanceCounts>;
+
 /// Rows gathered by instance; of several ranks the best counts.
 pub(super) fn by_instance<'a>(
     rows: &[&'a Row],
-    instances: &'a InstanceNames,
-) -> BTreeMap<&'a str, InstanceCounts> {
-    let mut gathered: BTreeMap<&str, InstanceCounts> = BTreeMap::new();
+    id: impl Fn(&'a Endpoint) -> Cow<'a, str>,
+) -> Counts<'a> {
+    let mut gathered = Counts::new();
     for row in rows {
         let tokens = |blocks: u32| u64::from(blocks) * u64::from(row.block_size());
         let within = |medium| tokens(row.blocks_within(medium));
         let gpu = within(Medium::Gpu);
-        let counts = gathered
-            .entry(instances.id(&row.publisher.endpoint))
-            .or_default();
+        let counts = gathered.entry(id(&row.publisher.endpoint)).or_default();
         counts.longest = counts.longest.max(tokens(row.matched_blocks()));
         counts.gpu = counts.gpu.max(gpu);
         counts.cpu = counts.cpu.max(within(Medium::Cpu));

@@ -5,48 +5,43 @@ use std::collections::BTreeMap;
 use proto_model::Medium;
 use serde::Serialize;
 
-use super::by_rank::by_instance;
-use crate::http::instances::InstanceNames;
+use super::by_rank::Counts;
 use crate::scoring::Row;
 
 #[derive(Serialize)]
 pub(super) struct DynamoReply<'a> {
     /// GPU tokens by instance and rank.
-    scores: BTreeMap<&'a str, BTreeMap<u32, u64>>,
+    scores: BTreeMap<&'a str, &'a BTreeMap<u32, u64>>,
     /// For every block, how many ranks have it and all before it on the GPU.
     frequencies: Vec<u64>,
-    instances: BTreeMap<&'a str, DynamoInstance>,
+    instances: BTreeMap<&'a str, DynamoInstance<'a>>,
 }
 
 #[derive(Serialize)]
-struct DynamoInstance {
+struct DynamoInstance<'a> {
     longest_matched: u64,
     gpu: u64,
-    dp: BTreeMap<u32, u64>,
+    dp: &'a BTreeMap<u32, u64>,
     cpu: u64,
     disk: u64,
 }
 
-pub(super) fn reply<'a>(rows: &[&'a Row], instances: &'a InstanceNames) -> DynamoReply<'a> {
-    let counts = by_instance(rows, instances);
-    let scores = counts
-        .iter()
-        .map(|(id, counts)| (*id, counts.ranks.clone()))
-        .collect();
-    let instance = |(id, counts): (&'a str, super::by_rank::InstanceCounts)| {
+pub(super) fn reply<'a>(rows: &[&Row], counts: &'a Counts<'_>) -> DynamoReply<'a> {
+    let scores = counts.iter().map(|(id, counts)| (&**id, &counts.ranks));
+    let instances = counts.iter().map(|(id, counts)| {
         let instance = DynamoInstance {
             longest_matched: counts.longest,
             gpu: counts.gpu,
-            dp: counts.ranks,
+            dp: &counts.ranks,
             cpu: counts.cpu,
             disk: counts.disk,
         };
-        (id, instance)
-    };
+        (&**id, instance)
+    });
     DynamoReply {
-        scores,
+        scores: scores.collect(),
         frequencies: frequencies(rows),
-        instances: counts.into_iter().map(instance).collect(),
+        instances: instances.collect(),
     }
 }
 

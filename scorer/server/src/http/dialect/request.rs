@@ -220,7 +220,7 @@ impl Asked {
             && self
                 .instance
                 .as_ref()
-                .is_none_or(|id| id == instances.id(endpoint))
+                .is_none_or(|id| instances.means(id, endpoint))
     }
 }
 

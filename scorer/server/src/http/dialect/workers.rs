@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::{Http, reply};
 use crate::replica::Directory;
-use crate::scoring::View;
+use crate::scoring::{SharedAddresses, View};
 
 /// The query's parameters.
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,9 @@ pub(in crate::http) async fn workers(
 
 /// A routing group is a cluster here; every rank that the index knows is active.
 fn list(http: &Http, parameters: &WorkerParameters) -> Vec<Worker> {
-    let view = View::of(http.scorer.scoring().replicas());
+    let replicas = http.scorer.scoring().replicas();
+    let shared = SharedAddresses::of(replicas);
+    let view = View::of(replicas);
     let directories = view.directories();
     let mut workers: BTreeMap<_, Worker> = BTreeMap::new();
     for known in directories.iter().flat_map(Directory::publishers) {
@@ -68,7 +70,7 @@ fn list(http: &Http, parameters: &WorkerParameters) -> Vec<Worker> {
         }
         let address = endpoint.address().to_owned();
         let worker = workers.entry(endpoint.clone()).or_insert_with(|| Worker {
-            instance_id: http.instances.id(endpoint).to_owned(),
+            instance_id: http.instances.id(endpoint, &shared).into_owned(),
             source: "zmq",
             status: "active",
             model_name: known.model().to_owned(),

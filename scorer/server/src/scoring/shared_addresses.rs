@@ -1,0 +1,39 @@
+//! Addresses that endpoints of several clusters have.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto_model::Endpoint;
+
+use super::view::View;
+use crate::replica::{Directory, Replicas};
+
+/// Where a reply has room for an address only, an endpoint with one of these is
+/// named with its cluster: what two engines hold must not be told as one's.
+#[derive(Debug, Default)]
+pub(crate) struct SharedAddresses(BTreeSet<String>);
+
+impl SharedAddresses {
+    /// Of all endpoints that are known now.
+    pub(crate) fn of(replicas: &Replicas) -> Self {
+        let view = View::of(replicas);
+        let directories = view.directories();
+        let mut clusters: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut shared = BTreeSet::new();
+        for known in directories.iter().flat_map(Directory::publishers) {
+            let (cluster, address) = (known.name.endpoint.cluster(), known.name.endpoint.address());
+            if *clusters.entry(address).or_insert(cluster) != cluster {
+                shared.insert(address.to_owned());
+            }
+        }
+        Self(shared)
+    }
+
+    /// The endpoint's address, if that says which endpoint it is.
+    pub(crate) fn name<'a>(&self, endpoint: &'a Endpoint) -> Cow<'a, str> {
+        match self.0.contains(endpoint.address()) {
+            true => Cow::Owned(endpoint.to_string()),
+            false => Cow::Borrowed(endpoint.address()),
+        }
+    }
+}
