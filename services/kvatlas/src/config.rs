@@ -19,7 +19,9 @@ pub(crate) use load::load;
 pub(crate) use models::{AdapterSection, EngineSection, HubSection, ModelSection, ServerKind};
 pub(crate) use role::Role;
 pub(crate) use scorer::ScorerSection;
-pub(crate) use store::{Backend, NODE_DATA, SourceSection, StoreSection, TlsFiles, TlsSection};
+pub(crate) use store::{
+    Backend, NODE_DATA, RedisMode, SourceSection, StoreSection, TlsFiles, TlsSection,
+};
 
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{HumanDuration, Mistakes};

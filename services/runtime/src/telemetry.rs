@@ -80,7 +80,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder()
-        .parse(&settings.log_level)
+        .parse(quiet::directives(&settings.log_level))
         .map_err(|source| TelemetryError::Filter {
             level: settings.log_level.clone(),
             source,

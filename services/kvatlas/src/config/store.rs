@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub(crate) use backend::{Backend, SourceSection};
 pub(crate) use node::RaftSection;
-pub(crate) use redis::RedisSection;
+pub(crate) use redis::{RedisMode, RedisSection};
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, ListenAddress, Mistakes};
 pub(crate) use tls::{TlsFiles, TlsSection};

@@ -1,5 +1,7 @@
 //! The store behind a role: embedded, or reached over the network.
 
+mod late_redis;
+
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +10,7 @@ use indexer_store_grpc::RemoteStore;
 use prometheus_client::registry::Registry;
 use services_runtime::metrics::Metrics;
 
+use self::late_redis::LateRedis;
 use crate::config::{Backend, Config, SourceSection};
 use crate::wiring::{self, stores};
 
@@ -26,6 +29,7 @@ enum Kind {
     Embedded(Arc<EmbeddedStore>),
     /// Nodes that go on without this process.
     Nodes,
+    Redis(Arc<LateRedis>),
 }
 
 impl OpenStore {
@@ -58,17 +62,31 @@ impl OpenStore {
         match source.backend {
             Backend::Embedded => bail!("an embedded store belongs to one process"),
             Backend::Raft => Self::nodes(source, metrics),
-            Backend::Redis => bail!("this build has no client for that store"),
+            Backend::Redis => Self::redis(source, metrics).await,
         }
     }
 
     fn nodes(source: &SourceSection, metrics: &Metrics) -> Result<Self> {
         let store = RemoteStore::connect(stores::remote(source)?)?;
-        metrics.register(|registry| store.register(labelled(registry, source)));
+        metrics.register(|registry| store.register(labelled(registry, source.cluster.as_deref())));
         Ok(Self {
             writer: Arc::new(store.clone()),
             watch: Arc::new(store),
             kind: Kind::Nodes,
+        })
+    }
+
+    async fn redis(source: &SourceSection, metrics: &Metrics) -> Result<Self> {
+        let labels = source.cluster.clone();
+        let metrics = metrics.clone();
+        let store = LateRedis::connect(stores::redis(source)?, move |store| {
+            metrics.register(|registry| store.register(labelled(registry, labels.as_deref())));
+        });
+        let store = store.await.context("store.redis")?;
+        Ok(Self {
+            writer: Arc::clone(&store) as _,
+            watch: Arc::clone(&store) as _,
+            kind: Kind::Redis(store),
         })
     }
 
@@ -82,13 +100,14 @@ impl OpenStore {
         match &self.kind {
             Kind::Embedded(store) => store.close().await,
             Kind::Nodes => {}
+            Kind::Redis(store) => store.close(),
         }
     }
 }
 
 /// Where a store's metrics go: under its cluster, where it has a name.
-fn labelled<'a>(registry: &'a mut Registry, source: &SourceSection) -> &'a mut Registry {
-    match source.cluster.clone() {
+fn labelled<'a>(registry: &'a mut Registry, cluster: Option<&str>) -> &'a mut Registry {
+    match cluster.map(str::to_owned) {
         Some(cluster) => registry.sub_registry_with_label(("cluster".into(), cluster.into())),
         None => registry,
     }

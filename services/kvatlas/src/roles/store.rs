@@ -170,19 +170,29 @@ async fn follow(node: Arc<RaftStore>, stop: CancellationToken) -> Result<(), Nod
     Ok(())
 }
 
-/// Ready is who has everything that the cluster has, and knows its leader.
+/// Ready is who has everything that the cluster has, and knows its leader. Says
+/// when that is another one.
 async fn keep(
     gate: ReadyGate,
     node: Arc<RaftStore>,
     stop: CancellationToken,
 ) -> Result<(), std::convert::Infallible> {
     let mut tick = tokio::time::interval(READINESS_TICK);
+    let mut known = None;
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let leader = node.leader();
+        if leader != known {
+            match &leader {
+                Some(leader) => tracing::info!(leader, own = node.leads(), "has a leader"),
+                None => tracing::warn!("has no leader"),
+            }
+        }
         match node.unready() {
             Some(reason) => gate.not_ready(reason),
-            None if node.leader().is_none() => gate.not_ready("no leader is known"),
+            None if leader.is_none() => gate.not_ready("no leader is known"),
             None => gate.ready(),
         }
+        known = leader;
     }
     Ok(())
 }

@@ -1,11 +1,17 @@
 //! From the configuration's words to those of the stores.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, anyhow};
 use indexer_store_grpc::RemoteOptions;
 use indexer_store_raft::{ElectionOptions, RaftOptions};
+use indexer_store_redis::{Login, RedisOptions, Secret, TlsOptions, Topology};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
-use crate::config::{Config, NODE_DATA, SourceSection, TlsFiles, TlsSection};
+use crate::config::{Config, NODE_DATA, RedisMode, SourceSection, TlsFiles, TlsSection};
+
+/// The largest password, certificate or key file that is read, in bytes.
+const FILE_LIMIT: u64 = 1 << 20;
 
 /// A store of `kvatlas store`.
 pub(crate) fn remote(source: &SourceSection) -> Result<RemoteOptions> {
@@ -37,6 +43,63 @@ pub(crate) fn raft(config: &Config) -> Result<RaftOptions> {
         .validate()
         .map_err(|wrong| anyhow!("store: {wrong}"))?;
     Ok(options)
+}
+
+/// An index in Redis.
+pub(crate) fn redis(source: &SourceSection) -> Result<RedisOptions> {
+    let section = &source.redis;
+    let targets = section.targets();
+    let first = targets.first().context("store.redis.urls")?;
+    let (tls, database) = (first.tls, first.database);
+    let addresses: Vec<String> = targets.into_iter().map(|target| target.address).collect();
+    let topology = match section.mode {
+        RedisMode::Standalone => Topology::Standalone {
+            address: addresses.into_iter().next().unwrap_or_default(),
+        },
+        RedisMode::Sentinel => Topology::Sentinel {
+            addresses,
+            master: section.master.clone().context("store.redis.master")?,
+        },
+        RedisMode::Cluster => Topology::Cluster { addresses },
+    };
+    let login = |username: &Option<String>, file: &Option<PathBuf>| -> Result<Login> {
+        let password = file
+            .as_deref()
+            .map(|file| text(file).map(|text| Secret::new(text.trim())));
+        Ok(Login {
+            username: username.clone(),
+            password: password.transpose()?,
+        })
+    };
+    let bytes = |file: &Option<PathBuf>| -> Result<Option<Vec<u8>>> {
+        file.as_deref()
+            .map(|file| text(file).map(String::into_bytes))
+            .transpose()
+    };
+    let options = RedisOptions {
+        topology,
+        login: login(&section.username, &section.password_file)?,
+        sentinel_login: login(&section.sentinel_username, &section.sentinel_password_file)?,
+        database,
+        tls: match tls {
+            true => Some(TlsOptions {
+                ca: bytes(&section.ca)?,
+                identity: bytes(&section.certificate)?.zip(bytes(&section.key)?),
+            }),
+            false => None,
+        },
+        prefix: section.prefix.clone(),
+        replicas_min: section.replicas_min,
+        ..RedisOptions::default()
+    };
+    options
+        .validate()
+        .map_err(|wrong| anyhow!("store.redis: {wrong}"))?;
+    Ok(options)
+}
+
+fn text(file: &Path) -> Result<String> {
+    super::read_bounded(file, FILE_LIMIT).with_context(|| file.display().to_string())
 }
 
 /// TLS towards the store's nodes, if it is on.

@@ -26,10 +26,11 @@ pub const MAX_FLUSH_TIME: Duration = Duration::from_secs(5);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What sends the spans, and so must not make any.
-const SILENT_TARGETS: [&str; 9] = [
+const SILENT_TARGETS: [&str; 10] = [
     "h2",
     "hyper",
     "hyper_util",
+    "openraft",
     "opentelemetry",
     "opentelemetry_otlp",
     "opentelemetry_sdk",

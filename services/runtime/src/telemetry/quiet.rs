@@ -23,6 +23,15 @@ pub(super) const QUIET_TARGETS: [&str; 13] = [
     "zeromq",
 ];
 
+/// Libraries that say the same thing over and over while another process is away;
+/// whoever uses them says it once. Heard if `log_level` names them.
+const REPEATING: &str = "openraft=off";
+
+/// The configured directives, below which [`REPEATING`] keep still.
+pub(super) fn directives(log_level: &str) -> String {
+    format!("{REPEATING},{log_level}")
+}
+
 /// Lets warnings of [`QUIET_TARGETS`] pass, and everything of all others.
 pub(super) fn cap() -> Targets {
     Targets::new()

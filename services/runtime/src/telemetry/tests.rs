@@ -75,6 +75,15 @@ fn no_level_lets_a_library_log_the_prompts_that_it_sees() {
 }
 
 #[test]
+fn a_library_that_repeats_itself_is_heard_only_if_it_is_named() {
+    let speak = || tracing::error!(target: "openraft::replication", "away");
+    let log = logged(LogFormat::Text, "trace", speak);
+    assert_eq!(log, "");
+    let log = logged(LogFormat::Text, "info,openraft=warn", speak);
+    assert!(log.contains("away"), "{log}");
+}
+
+#[test]
 fn a_wrong_filter_is_named() {
     let settings = TelemetrySettings {
         log_level: "x=y=z".to_owned(),
