@@ -21,7 +21,7 @@ pub(crate) fn node(
     peers: &[(u64, String)],
 ) -> Value {
     let (grpc, http) = ports;
-    let shortest = settings.election_timeout;
+    let (shortest, longest) = settings.election_timeouts;
     let peers = peers
         .iter()
         .map(|(id, address)| (id.to_string(), json!(address)))
@@ -40,8 +40,9 @@ pub(crate) fn node(
             "bootstrap": bootstrap,
             "raft": {
                 "election_timeout_min": milliseconds(shortest),
-                "election_timeout_max": milliseconds(shortest * 2),
+                "election_timeout_max": milliseconds(longest),
                 "heartbeat_interval": milliseconds(shortest / 4),
+                "log_bytes": format!("{}KiB", settings.log_kib),
             },
         },
     })

@@ -66,9 +66,16 @@ struct Args {
         default_value = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
     )]
     faketime: PathBuf,
-    /// The shortest election timeout; the longest is twice that.
-    #[arg(long, default_value_t = 500)]
-    election_timeout_ms: u64,
+    /// The shortest election timeout; the default is kvatlas's own.
+    #[arg(long, default_value_t = 800)]
+    election_timeout_min_ms: u64,
+    /// The longest election timeout.
+    #[arg(long, default_value_t = 1500)]
+    election_timeout_max_ms: u64,
+    /// The size at which nodes replace their log by a snapshot; small, so that
+    /// they do it all the time.
+    #[arg(long, default_value_t = 1024)]
+    log_kib: u64,
     /// Between two steps of one engine, on average.
     #[arg(long, default_value_t = 8)]
     engine_pause_ms: u64,
@@ -78,6 +85,10 @@ struct Args {
     /// Runs with the same processes, where the scenario allows it.
     #[arg(long, default_value_t = 25)]
     share: u64,
+    /// Before the comparison, one engine loses its blocks without a word: every run
+    /// must be violated. Shows that the suite notices.
+    #[arg(long)]
+    forget_unheard: bool,
     /// Go on after a violation.
     #[arg(long)]
     keep_going: bool,
@@ -155,9 +166,14 @@ fn settings(args: &Args) -> Result<Settings> {
         faketime: args.faketime.clone(),
         backend: args.backend,
         shape: args.scenario.shape(),
-        election_timeout: Duration::from_millis(args.election_timeout_ms),
+        election_timeouts: (
+            Duration::from_millis(args.election_timeout_min_ms),
+            Duration::from_millis(args.election_timeout_max_ms),
+        ),
+        log_kib: args.log_kib,
         engine_pause: Duration::from_millis(args.engine_pause_ms),
         settle_limit: Duration::from_secs(args.settle_seconds),
+        forget_unheard: args.forget_unheard,
         verbose: args.verbose,
     })
 }

@@ -42,11 +42,10 @@ impl Series {
 
     /// Until all runs are done, or one is violated.
     pub(crate) async fn run(&self) -> Result<Report> {
-        let longest = self.settings.election_timeout * 2;
         let mut report = Report {
             scenario: self.scenario.name(),
             backend: self.settings.backend.name(),
-            election: (self.settings.election_timeout, longest),
+            election: self.settings.election_timeouts,
             rows: Vec::new(),
         };
         let share = if self.scenario.may_share() {

@@ -57,12 +57,15 @@ pub(crate) struct Settings {
     pub(crate) faketime: PathBuf,
     pub(crate) backend: Backend,
     pub(crate) shape: Shape,
-    /// The shortest that a follower waits for its leader; the longest is twice
-    /// that.
-    pub(crate) election_timeout: Duration,
+    /// The shortest and the longest that a follower waits for its leader.
+    pub(crate) election_timeouts: (Duration, Duration),
+    /// The size at which nodes replace their log by a snapshot.
+    pub(crate) log_kib: u64,
     /// Between two steps of one engine, on average.
     pub(crate) engine_pause: Duration,
     /// How long the system may take to come to rest after the last fault.
     pub(crate) settle_limit: Duration,
+    /// Make the comparison fail.
+    pub(crate) forget_unheard: bool,
     pub(crate) verbose: bool,
 }

@@ -145,6 +145,9 @@ impl World {
         self.findings.step("compare");
         self.check_ends();
         self.pause().await;
+        if self.cluster.settings.forget_unheard {
+            self.fleet.engine(0).await.cache.clear();
+        }
         for (index, scorer) in self.cluster.scorers.iter().enumerate() {
             let comparison = Comparison {
                 fleet: &self.fleet,

@@ -132,7 +132,7 @@ impl Writer {
     /// Writes one message until it is acknowledged. Returns the next number.
     async fn write(&self, number: u64, connections: &mut Connections) -> u64 {
         let request = self.marks.begin(number);
-        let mut previous = String::new();
+        let mut retried = false;
         loop {
             let sent = Instant::now();
             match connections.append(&request).await {
@@ -146,10 +146,9 @@ impl Writer {
                         self.findings.violation("append", status.to_string());
                         return number;
                     }
-                    let said = format!("append: {:?} {}", status.code(), status.message());
-                    if said != previous {
+                    if !std::mem::replace(&mut retried, true) {
+                        let said = format!("append: {:?} {}", status.code(), status.message());
                         self.findings.say(&said);
-                        previous = said;
                     }
                     self.findings.count("append_retries", 1);
                     connections.go_on(&status);

@@ -112,7 +112,7 @@ fn apply(world: &World, victim: u64, kind: usize, quality: Quality) {
         }
         // Everything to it is slow, as over a bad line.
         _ => {
-            let slow = Quality::Delayed(world.cluster.settings.election_timeout / 5);
+            let slow = Quality::Delayed(world.cluster.settings.election_timeouts.0 / 8);
             others
                 .iter()
                 .for_each(|other| links.set_both(node, *other, slow));
