@@ -1,5 +1,7 @@
 //! Entries that are no longer in memory.
 
+use std::ops::Range;
+
 use openraft::Entry;
 
 use super::LogReader;
@@ -16,44 +18,73 @@ impl LogReader {
         to: u64,
         bytes: usize,
     ) -> Result<Vec<Entry<TypeConfig>>, DiskError> {
-        let (from, on_disk) = {
-            let memory = self.disk.shared.memory.lock();
-            let from = from.max(memory.first);
-            let to = to.min(super::next_index(memory.last.as_ref()));
-            let tail = memory.tail.first().map_or(to, |first| first.min(to));
-            (from, from..tail)
+        let mut found = Found {
+            next: from,
+            bytes,
+            ..Found::default()
         };
-        let mut found = Vec::new();
-        let mut taken = 0;
-        if !on_disk.is_empty() {
+        // Entries leave memory while others are read from disk: so more than once.
+        while let Some(range) = self.take_remembered(&mut found, to) {
             let disk = self.disk.clone();
-            let read = move || read_range(&disk, on_disk, bytes);
+            let left = found.bytes.saturating_sub(found.taken);
+            let read = move || read_range(&disk, range, left);
             let joined = tokio::task::spawn_blocking(read).await;
-            found = joined.map_err(|error| DiskError::Damaged {
+            let entries = joined.map_err(|error| DiskError::Damaged {
                 what: format!("reading the log failed: {error}"),
             })??;
-            taken = found.iter().map(super::weight).sum();
-        }
-        let memory = self.disk.shared.memory.lock();
-        let to = to.min(super::next_index(memory.last.as_ref()));
-        for index in from + found.len() as u64..to {
-            let Some(entry) = memory.tail.get(index) else {
-                break;
-            };
-            taken += super::weight(entry);
-            if taken > bytes && !found.is_empty() {
+            if entries.is_empty() || !entries.into_iter().all(|entry| found.add(entry)) {
                 break;
             }
-            found.push(entry.clone());
         }
-        Ok(found)
+        Ok(found.entries)
+    }
+
+    /// Takes what is in memory, and says what must be read from disk next.
+    fn take_remembered(&self, found: &mut Found, to: u64) -> Option<Range<u64>> {
+        let memory = self.disk.shared.memory.lock();
+        if found.entries.is_empty() {
+            found.next = found.next.max(memory.first);
+        }
+        let to = to.min(super::next_index(memory.last.as_ref()));
+        while found.next < to {
+            let Some(entry) = memory.tail.get(found.next) else {
+                let tail = memory.tail.first().filter(|first| *first > found.next);
+                return Some(found.next..tail.unwrap_or(to).min(to));
+            };
+            if !found.add(entry.clone()) {
+                break;
+            }
+        }
+        None
+    }
+}
+
+/// What a read has come to.
+#[derive(Default)]
+struct Found {
+    entries: Vec<Entry<TypeConfig>>,
+    next: u64,
+    taken: usize,
+    bytes: usize,
+}
+
+impl Found {
+    /// `false` if there was no room.
+    fn add(&mut self, entry: Entry<TypeConfig>) -> bool {
+        self.taken = self.taken.saturating_add(super::weight(&entry));
+        if self.taken > self.bytes && !self.entries.is_empty() {
+            return false;
+        }
+        self.entries.push(entry);
+        self.next += 1;
+        true
     }
 }
 
 /// Reads entries from disk. Blocks.
-pub(crate) fn read_range(
+fn read_range(
     disk: &Disk,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
     bytes: usize,
 ) -> Result<Vec<Entry<TypeConfig>>, DiskError> {
     let mut found = Vec::new();

@@ -131,3 +131,38 @@ fn another_nodes_foreign_or_open_directories_are_refused() {
         "{refused:?}"
     );
 }
+
+/// Entries leave memory while a reader goes from disk to memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_miss_nothing_while_entries_leave_memory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = DiskOptions {
+        tail_bytes: 40_000,
+        ..DiskOptions::default()
+    };
+    let disk = Disk::open(directory.path(), options, NODE).expect("opens");
+    append(&disk, 1, 0..20).await.expect("appended");
+    let writing = tokio::spawn({
+        let disk = disk.clone();
+        async move {
+            for index in 20..400 {
+                append(&disk, 1, index..index + 1).await.expect("appended");
+            }
+        }
+    });
+    let mut reader = disk.log();
+    let mut reads = 0;
+    while !writing.is_finished() {
+        let end = reader.get_log_state().await.expect("read").last_log_id;
+        let end = end.map_or(0, |id| id.index + 1);
+        let from = end.saturating_sub(30);
+        let found = reader.try_get_log_entries(from..end).await.expect("read");
+        let found: Vec<u64> = found.iter().map(|entry| entry.log_id.index).collect();
+        assert_eq!(found, (from..end).collect::<Vec<_>>());
+        let found = reader.limited_get_log_entries(from, end).await;
+        assert!(!found.expect("read").is_empty());
+        reads += 1;
+    }
+    writing.await.expect("no panic");
+    assert!(reads > 10, "{reads} reads");
+}
