@@ -138,6 +138,10 @@ impl Writer {
     fn truncate(&mut self, from: u64, last: Option<LogId<NodeId>>) -> Result<(), String> {
         self.head.last = last;
         self.write_head()?;
+        self.remove_from(from)
+    }
+
+    fn remove_from(&mut self, from: u64) -> Result<(), String> {
         while let Some(slots) = self.take_last(from) {
             for slot in slots {
                 // Entries with the same index come again: none of the old pieces
@@ -161,12 +165,22 @@ impl Writer {
         self.head.purged = self.head.purged.max(Some(upto));
         self.head.last = self.head.last.max(self.head.purged);
         let end = next_index(self.head.purged.as_ref());
-        self.head.first = self.head.first.max(end);
+        let nothing_left = self.head.last == self.head.purged;
+        self.head.first = if nothing_left {
+            end
+        } else {
+            self.head.first.max(end)
+        };
         self.write_head()?;
         while let Some(slots) = self.take_first(end) {
             for slot in slots {
                 self.slots.give(slot);
             }
+        }
+        if nothing_left {
+            // Entries of an earlier term than the snapshot's, with higher indices.
+            self.remove_from(end)?;
+            self.memory.lock().index = Index::from(end);
         }
         for slot in self.slots.trim() {
             let removed = self.trees.log.remove(slot.to_be_bytes());

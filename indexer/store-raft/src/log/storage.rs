@@ -8,7 +8,7 @@ use openraft::{
     AnyError, Entry, LogId, OptionalSend, RaftLogReader, StorageError, StorageIOError, Vote,
 };
 
-use super::{LogReader, LogStore, next_index};
+use super::{LogReader, LogStore, Tail, next_index};
 use crate::disk::{DiskError, Request};
 use crate::types::{NodeId, TypeConfig};
 
@@ -122,10 +122,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             if memory.purged.is_some_and(|purged| purged >= log_id) {
                 return Ok(());
             }
-            memory.tail.purge(next_index(Some(&log_id)));
+            let end = next_index(Some(&log_id));
             memory.purged = Some(log_id);
-            memory.first = memory.first.max(next_index(Some(&log_id)));
-            memory.last = memory.last.max(Some(log_id));
+            if memory.last <= Some(log_id) {
+                // Even entries with higher indices: their term is earlier.
+                memory.tail = Tail::default();
+                memory.first = end;
+                memory.last = Some(log_id);
+            } else {
+                memory.tail.purge(end);
+                memory.first = memory.first.max(end);
+            }
         }
         let request = |done| Request::Purge(log_id, done);
         self.disk.request(request).await.map_err(writing)

@@ -166,3 +166,21 @@ async fn readers_miss_nothing_while_entries_leave_memory() {
     writing.await.expect("no panic");
     assert!(reads > 10, "{reads} reads");
 }
+
+/// A follower whose log ran on in an earlier term gets a snapshot of a later one.
+#[tokio::test]
+async fn entries_of_an_earlier_term_go_when_a_snapshot_of_a_later_one_comes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = open(directory.path());
+    append(&disk, 1, 5..60).await.expect("appended");
+    save(&disk, id(2, 30), state(20)).await.expect("saved");
+    disk.log().purge(id(2, 30)).await.expect("purged");
+    assert_eq!(log_of(&disk).await, []);
+    append(&disk, 3, 31..40).await.expect("appended");
+    let expected: Vec<_> = (31..40)
+        .map(|index| entry(3, index, length(index)))
+        .collect();
+    assert_eq!(log_of(&disk).await, expected);
+    drop(disk);
+    assert_eq!(log_of(&open(directory.path())).await, expected);
+}
