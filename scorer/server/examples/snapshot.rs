@@ -6,9 +6,10 @@
 //! The snapshot is an embedded store's, of engines that hold conversations of
 //! 128 blocks, a quarter of each shared with others. It is loaded twice: first
 //! cold, then beside the content of the first time, which answers meanwhile.
+//! With `chains` as the second argument the same blocks come in the order of
+//! their prompts instead of the order in which a store sends them.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
-#![expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,8 +23,9 @@ use indexer_store::{
 };
 use parking_lot::Mutex;
 use proto_model::{
-    Batch, BlockKey, Change, Command, Delta, Endpoint, EngineHash, EventsCommand, Extras, KeySpace,
-    LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, StoredBlock, Timestamp,
+    Batch, BlockKey, Change, Command, Delta, Endpoint, EngineHash, EventsCommand, Extras, Holder,
+    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, StoredBlock,
+    Timestamp,
 };
 use scorer_index::{IndexLimits, Scratch};
 use scorer_server::{FollowSettings, Replica};
@@ -161,6 +163,38 @@ async fn prepare(memberships: u64) -> Vec<WatchItem> {
     items
 }
 
+/// The same blocks, every prompt's in a row.
+fn chains(memberships: u64) -> Vec<WatchItem> {
+    let mut items = vec![WatchItem::SnapshotBegin];
+    for engine in 0..PUBLISHERS {
+        let holder = Holder(u32::try_from(engine).expect("few"));
+        let address = format!("10.0.0.{engine}:8000");
+        let publisher = Publisher {
+            endpoint: Endpoint::new("bench", &address).expect("valid"),
+            rank: Rank(0),
+        };
+        let began = Delta::HolderBegan { holder, publisher };
+        items.push(WatchItem::Snapshot(vec![began].into()));
+        let conversations = (engine..memberships / (BLOCKS - SHARED)).step_by(PUBLISHERS as usize);
+        let keys: Vec<_> = conversations.flat_map(keys).collect();
+        items.extend(keys.chunks(4096).map(|keys| {
+            let stored = Delta::Stored {
+                holder,
+                medium: Medium::Gpu,
+                keys: keys.to_vec(),
+            };
+            WatchItem::Snapshot(vec![stored].into())
+        }));
+    }
+    items.push(WatchItem::SnapshotEnd(Revision(1)));
+    items
+}
+
+fn keys(conversation: u64) -> impl Iterator<Item = BlockKey> {
+    let scope = space().scope();
+    hashes(conversation).map(move |hash| scope.engine_key(EngineHash(hash)))
+}
+
 fn mib(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
@@ -189,12 +223,16 @@ fn ask(replica: &Replica, prompts: &[Vec<BlockKey>], stop: &CancellationToken) -
 #[tokio::main(worker_threads = 1)]
 async fn main() {
     let memberships = std::env::args().nth(1).and_then(|text| text.parse().ok());
-    let items = prepare(memberships.unwrap_or(5_000_000)).await;
-    let keys = items.iter().map(|item| match item {
+    let memberships = memberships.unwrap_or(5_000_000);
+    let items = match std::env::args().nth(2).as_deref() {
+        Some("chains") => chains(memberships),
+        _ => prepare(memberships).await,
+    };
+    let sent = items.iter().map(|item| match item {
         WatchItem::Snapshot(deltas) => deltas.iter().map(keys_of).sum(),
         _ => 0,
     });
-    println!("{} pieces, {} keys", items.len(), keys.sum::<usize>());
+    println!("{} pieces, {} keys", items.len(), sent.sum::<usize>());
     let cut = Arc::new(Notify::new());
     let prepared = Arc::new(Prepared {
         items,
@@ -212,13 +250,7 @@ async fn main() {
     let done = CancellationToken::new();
     let asking = {
         let (replica, done) = (Arc::clone(&replica), done.clone());
-        let prompts: Vec<Vec<_>> = (0..1000)
-            .map(|c| {
-                hashes(c)
-                    .map(|h| space().scope().engine_key(EngineHash(h)))
-                    .collect()
-            })
-            .collect();
+        let prompts: Vec<Vec<_>> = (0..1000).map(|c| keys(c).collect()).collect();
         std::thread::spawn(move || ask(&replica, &prompts, &done))
     };
     PEAK.store(ALLOCATED.load(Ordering::Relaxed), Ordering::Relaxed);
