@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use proto_api::v1::RaftCall;
-use tokio::time::Instant;
 
 use crate::network::within;
 use crate::node::Node;
@@ -28,25 +27,32 @@ const LOOK: Duration = Duration::from_millis(5);
 impl Node {
     /// Takes no appends any more and hands over, within `limit`.
     pub(crate) async fn drain(&self, limit: Duration) {
-        let until = Instant::now() + limit;
         self.standing.drain();
-        while !self.queue.idle() && Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
-        }
-        let handed_over = tokio::time::timeout_at(until, self.hand_over()).await;
-        if handed_over.is_err() {
+        let drained = async {
+            while !self.queue.idle() {
+                tokio::time::sleep(LOOK).await;
+            }
+            self.hand_over().await;
+        };
+        if tokio::time::timeout(limit, drained).await.is_err() {
             tracing::warn!("nobody took the leadership over within {limit:?}");
         }
     }
 
     /// Returns when this node does not lead, or when there is nobody else who could.
     pub(crate) async fn hand_over(&self) {
+        if !self.leads() || self.successors().is_empty() {
+            return;
+        }
         let elections = &self.options.elections;
+        // A leader is loyal to itself as others are: while it is new.
+        let led_for = self.standing.leads_for().unwrap_or_default();
+        tokio::time::sleep(elections.timeout_min.saturating_sub(led_for)).await;
         let mut round = 0_usize;
         while self.leads() {
             let successors = self.successors();
             if successors.is_empty() {
-                return;
+                break;
             }
             if self.voters().len() > 3 || round > 0 {
                 self.raft.runtime_config().heartbeat(false);

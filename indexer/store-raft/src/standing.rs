@@ -30,6 +30,8 @@ struct Inner {
     heard_at: Option<Instant>,
     /// While this node leads: when a quorum last confirmed it.
     quorum_at: Option<Instant>,
+    /// While this node leads: since when.
+    leads_since: Option<Instant>,
     removed: bool,
     draining: bool,
     /// While draining: who leads next, or is to.
@@ -135,9 +137,15 @@ impl Standing {
         let at = age.and_then(|age| now.checked_sub(age));
         let mut inner = self.inner.lock();
         inner.quorum_at = at;
+        inner.leads_since = at.and(inner.leads_since.or(Some(now)));
         if at.is_some() {
             inner.heard_at = inner.heard_at.max(at);
         }
+    }
+
+    /// How long this node has led.
+    pub(crate) fn leads_for(&self) -> Option<Duration> {
+        self.inner.lock().leads_since.map(|since| since.elapsed())
     }
 
     /// Milliseconds since a quorum confirmed this node as leader.

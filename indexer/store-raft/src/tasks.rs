@@ -28,12 +28,15 @@ const ASK: Duration = Duration::from_secs(2);
 pub(crate) async fn follow_raft(node: Arc<Node>) {
     let mut metrics = node.raft.metrics();
     loop {
-        let now = metrics.borrow_and_update().clone();
-        if let Err(fatal) = &now.running_state {
+        let running = {
+            let now = metrics.borrow_and_update();
+            node.note(&now);
+            now.running_state.clone()
+        };
+        if let Err(fatal) = running {
             node.fail(&format!("Raft stopped: {fatal}"));
             return;
         }
-        node.note(&now);
         if metrics.changed().await.is_err() {
             node.fail("Raft stopped");
             return;

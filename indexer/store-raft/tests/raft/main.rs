@@ -1,5 +1,11 @@
 //! Nodes of a Raft store on loopback: real servers, real disks.
 
+mod batches;
 mod conformance;
+mod failover;
+mod handover;
+mod membership;
 mod net;
+mod partition;
+mod snapshot;
 mod support;
