@@ -9,9 +9,10 @@ use futures::stream;
 use indexer_store::{WatchError, WatchItem, WatchStream};
 use proto_api::{InvalidChange, StoreFailure};
 use proto_model::Revision;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Inner;
+use super::backoff::Backoff;
 use super::connect::{Open, open};
 use place::{Place, Step};
 
@@ -40,6 +41,7 @@ pub(super) fn follow(inner: Arc<Inner>, after: Option<Revision>) -> WatchStream 
         place: Place::new(after, inner.options.revision_bytes_max),
         inner,
         open: None,
+        fruitless: None,
         ended: false,
     };
     Box::pin(stream::unfold(follower, |mut follower| async move {
@@ -59,7 +61,14 @@ struct Follower {
     inner: Arc<Inner>,
     place: Place,
     open: Option<Open>,
+    /// Since when nodes were left without a word for the reader in between.
+    fruitless: Option<Fruitless>,
     ended: bool,
+}
+
+struct Fruitless {
+    since: Instant,
+    backoff: Backoff,
 }
 
 impl Follower {
@@ -71,13 +80,17 @@ impl Follower {
             };
             match self.step(&mut open).await {
                 Ok(Step::Deliver(item)) => {
-                    self.open = Some(open);
+                    (self.open, self.fruitless) = (Some(open), None);
                     return Ok(item);
                 }
                 Ok(Step::Nothing) => self.open = Some(open),
                 // The node is fine; the reader has to begin anew.
                 Ok(Step::NeedsSnapshot(at)) => return Err(WatchError::Lagged { at }),
-                Err(broken) => self.leave(&open.address, &broken)?,
+                Err(broken) => {
+                    self.leave(&open.address, &broken)?;
+                    drop(open);
+                    self.pause(&broken).await?;
+                }
             }
         }
     }
@@ -117,6 +130,24 @@ impl Follower {
         }
         self.place.left_node();
         tracing::info!(node = address, reason = %broken, "watching at another node of the store");
+        Ok(())
+    }
+}
+
+impl Follower {
+    /// Nodes that can be connected to and then give nothing are not asked again
+    /// and again without rest, and not for ever.
+    async fn pause(&mut self, broken: &Broken) -> Result<(), WatchError> {
+        let options = &self.inner.options;
+        let fruitless = self.fruitless.get_or_insert_with(|| Fruitless {
+            since: Instant::now(),
+            backoff: Backoff::new(options.backoff_min, options.backoff_max),
+        });
+        if fruitless.since.elapsed() >= options.watch_patience {
+            let reason = format!("no node of the store leads further; last: {broken}");
+            return Err(WatchError::Unavailable { reason });
+        }
+        sleep(fruitless.backoff.delay()).await;
         Ok(())
     }
 }

@@ -72,7 +72,10 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
             &["proto-model", "indexer-events", "indexer-store"],
             &["indexer-state", "loadtest-recordings"],
         ),
-        "indexer-store-grpc" => (&["proto-model", "proto-api", "indexer-store"], &[]),
+        "indexer-store-grpc" => (
+            &["proto-model", "proto-api", "indexer-store"],
+            &["indexer-state"],
+        ),
         "indexer-store-raft" => (
             &["proto-model", "proto-api", "indexer-state", "indexer-store"],
             &[],
