@@ -6,4 +6,5 @@ mod commands;
 mod demo;
 mod engine_double;
 mod hybrid;
+mod replicated;
 mod running;

@@ -151,7 +151,7 @@ impl Engine {
     /// Publishes the whole recording of a server.
     pub(crate) fn play(standalone: &Running, tag: &str, topic: &str) -> Self {
         let events = recordings().join(format!("traces/{tag}.events.jsonl"));
-        let mut engine = Self::connect(standalone, &events, topic, &[]);
+        let mut engine = Self::connect(&[standalone.events.clone()], &events, topic, &[]);
         engine.listen();
         engine
     }
@@ -159,7 +159,7 @@ impl Engine {
     /// Connects, and publishes only what [`Engine::publish`] asks for.
     pub(crate) fn stepwise(standalone: &Running, experiment: &str, topic: &str) -> Self {
         let events = recordings().join(format!("experiments/{experiment}.jsonl"));
-        Self::connect(standalone, &events, topic, &["--step"])
+        Self::connect(&[standalone.events.clone()], &events, topic, &["--step"])
     }
 
     /// Publishes the next messages.
@@ -171,16 +171,11 @@ impl Engine {
         assert_eq!(self.published, wanted, "the recording has ended");
     }
 
-    fn connect(standalone: &Running, events: &Path, topic: &str, more: &[&str]) -> Self {
+    /// Connects to bound subscribers.
+    pub(crate) fn connect(to: &[String], events: &Path, topic: &str, more: &[&str]) -> Self {
         let events = events.to_str().expect("UTF-8");
-        let args = [
-            "--connect",
-            &standalone.events,
-            "--topic",
-            topic,
-            "--events",
-            events,
-        ];
+        let to = to.iter().flat_map(|address| ["--connect", address]);
+        let args: Vec<&str> = to.chain(["--topic", topic, "--events", events]).collect();
         let mut child = python("tests/peers/publish.py", &[&args, more].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

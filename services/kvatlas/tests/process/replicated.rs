@@ -1,0 +1,10 @@
+//! Roles in processes of their own, on a store that outlives them.
+
+mod cluster;
+mod membership;
+mod mistakes;
+mod redis;
+mod role;
+mod rolling;
+mod scoring;
+mod tls;
