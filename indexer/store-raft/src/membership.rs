@@ -1,28 +1,25 @@
 //! Who belongs to the cluster, and what each change needs.
 
+mod survey;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
-use futures::future::join_all;
 use openraft::error::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
-use proto_api::v1::{
-    RaftCall, StoreMember, StoreNode, StoreNodeStatus, StoreRefusal, StoreRefusalReason,
-    StoreStatus,
-};
+use proto_api::v1::{StoreMember, StoreRefusal, StoreRefusalReason};
 
 use crate::network::within;
 use crate::node::Node;
 use crate::options::host_and_port;
-use crate::peers::{Lane, header};
+use crate::peers::Lane;
 use crate::types::{NodeId, RaftNode};
+
+use self::survey::INSPECT;
 
 /// How long a change may take to be committed.
 const CHANGE: Duration = Duration::from_secs(15);
-
-/// How long a node may take to say how it does.
-const INSPECT: Duration = Duration::from_secs(2);
 
 /// A learner with more entries to catch up with than this gets no vote yet.
 const LAG_MAX: u64 = 256;
@@ -241,74 +238,6 @@ impl Node {
                 status.message()
             );
         }
-    }
-
-    /// All nodes, as they say themselves.
-    pub(crate) async fn cluster_status(&self) -> StoreStatus {
-        let (lags, voters) = (self.lags(), self.voters());
-        let asked = self.members().into_iter().map(|(id, address)| async move {
-            let node = if id == self.options.node_id {
-                Ok(self.status().into())
-            } else {
-                self.inspect(id, &address).await
-            };
-            (
-                StoreMember {
-                    node_id: id,
-                    address,
-                },
-                node,
-            )
-        });
-        let nodes = join_all(asked).await.into_iter().map(|(member, node)| {
-            let unreachable = node.as_ref().err().cloned().unwrap_or_default();
-            StoreNodeStatus {
-                voter: voters.contains(&member.node_id),
-                lag: lags.get(&member.node_id).copied().flatten(),
-                node: node.ok(),
-                unreachable,
-                member: Some(member),
-            }
-        });
-        StoreStatus {
-            cluster: self.standing.cluster().map(|cluster| cluster.0),
-            leader_id: self.raft.server_metrics().borrow().current_leader,
-            nodes: nodes.collect(),
-        }
-    }
-
-    /// What the node at `address` says of itself, or what was seen instead.
-    async fn inspect(&self, id: NodeId, address: &str) -> Result<StoreNode, String> {
-        let asked = async {
-            let mut client = self.peers.client(address, Lane::Log)?;
-            within(INSPECT, client.inspect(self.call_to(id))).await
-        };
-        asked.await.map_err(|status| status.message().to_owned())
-    }
-
-    fn call_to(&self, id: NodeId) -> RaftCall {
-        RaftCall {
-            header: Some(header(self.standing.cluster(), self.options.node_id, id)),
-            payload: bytes::Bytes::new(),
-        }
-    }
-
-    /// At the leader: entries that each node has not acknowledged.
-    fn lags(&self) -> BTreeMap<NodeId, Option<u64>> {
-        let metrics = self.raft.metrics().borrow().clone();
-        let last = metrics.last_log_index.unwrap_or(0);
-        let lag = |matching: Option<u64>| Some(last.saturating_sub(matching?));
-        let replication = metrics.replication.unwrap_or_default();
-        replication
-            .into_iter()
-            .map(|(id, matching)| (id, lag(matching.map(|log_id| log_id.index))))
-            .collect()
-    }
-
-    fn members(&self) -> Vec<(NodeId, String)> {
-        let membership = self.membership();
-        let nodes = membership.membership().nodes();
-        nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
     }
 
     fn must_lead(&self) -> Changed {

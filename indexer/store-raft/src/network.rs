@@ -45,6 +45,8 @@ pub(crate) struct Link {
     address: String,
     /// Bytes of entries in one message, for now.
     bytes: usize,
+    /// Whether it was said that the other node refuses; once is enough.
+    warned: bool,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Links {
@@ -56,6 +58,7 @@ impl RaftNetworkFactory<TypeConfig> for Links {
             target,
             address: node.addr.clone(),
             bytes: wire::APPEND_BYTES,
+            warned: false,
         }
     }
 }
@@ -75,9 +78,9 @@ impl Link {
         self.bytes = (self.bytes * 2).min(wire::APPEND_BYTES);
     }
 
-    fn failed(&self, rpc: Rpc, status: &Status) -> Failed {
+    fn failed(&mut self, rpc: Rpc, status: &Status) -> Failed {
         self.links.metrics.rpc_failed(rpc);
-        if status.code() == Code::FailedPrecondition {
+        if status.code() == Code::FailedPrecondition && !std::mem::replace(&mut self.warned, true) {
             // Wrong cluster, node or version: nothing that goes away by itself.
             tracing::warn!(
                 target_node = self.target,

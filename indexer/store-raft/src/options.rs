@@ -226,3 +226,41 @@ pub struct InvalidOptions {
     /// What is wrong, each with its fix.
     pub wrong: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_right() {
+        let options = RaftOptions::new(1, "node-1:7400", "data");
+        assert_eq!(options.validate(), Ok(()));
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let mut options = RaftOptions::new(0, "node-1", "data");
+        options.elections.timeout_min = options.elections.heartbeat;
+        options.elections.timeout_max = options.elections.heartbeat;
+        options.appends.group_bytes = 0;
+        options.appends.queue_bytes = 1;
+        options.watches.contact_max = Duration::ZERO;
+        options.log_bytes = 0;
+        let wrong = options.validate().expect_err("nothing is right").wrong;
+        for name in [
+            "node_id",
+            "advertise",
+            "timeout_min",
+            "timeout_max",
+            "group_bytes",
+            "queue_bytes",
+            "contact_max",
+            "log_bytes",
+        ] {
+            let named = wrong
+                .iter()
+                .filter(|what| what.contains(&format!("{name} is")));
+            assert_eq!(named.count(), 1, "{name} in {wrong:?}");
+        }
+    }
+}

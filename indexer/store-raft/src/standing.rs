@@ -137,7 +137,7 @@ impl Standing {
         let at = age.and_then(|age| now.checked_sub(age));
         let mut inner = self.inner.lock();
         inner.quorum_at = at;
-        inner.leads_since = at.and(inner.leads_since.or(Some(now)));
+        inner.leads_since = at.map(|_| inner.leads_since.unwrap_or(now));
         if at.is_some() {
             inner.heard_at = inner.heard_at.max(at);
         }
@@ -253,5 +253,53 @@ impl Standing {
                 age.as_millis()
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: Duration = Duration::from_secs(60);
+
+    fn begun() -> Standing {
+        Standing::new(Some(ClusterId(1)), Some(10))
+    }
+
+    #[test]
+    fn a_node_is_fresh_when_it_has_what_a_leader_committed() {
+        let standing = begun();
+        assert!(standing.unready(MAX).is_some(), "nothing was confirmed yet");
+        standing.confirmed(Some(12), Duration::ZERO);
+        assert!(standing.head().is_none(), "it lacks two entries");
+        standing.applied_to(11);
+        assert!(standing.head().is_none(), "it lacks one entry");
+        standing.applied_to(12);
+        assert_eq!(standing.unready(MAX), None);
+    }
+
+    #[test]
+    fn freshness_dates_from_the_quorum_not_from_the_message() {
+        let standing = begun();
+        let hour = Duration::from_secs(3600);
+        standing.confirmed(Some(10), hour);
+        assert!(standing.head().is_some_and(|head| head.age >= hour));
+        assert!(standing.unready(MAX).is_some());
+        standing.confirmed(Some(10), Duration::ZERO);
+        standing.confirmed(Some(10), hour);
+        assert_eq!(
+            standing.unready(MAX),
+            None,
+            "an older message made it older"
+        );
+    }
+
+    #[test]
+    fn the_first_reason_to_end_stands() {
+        let standing = begun();
+        standing.end("shut down", false);
+        standing.end("the disk failed", true);
+        assert_eq!(standing.ended().as_deref(), Some("shut down"));
+        assert_eq!(standing.failure(), None);
     }
 }

@@ -173,3 +173,88 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
     postcard::from_bytes(bytes)
         .map_err(|error| Status::invalid_argument(format!("payload cannot be read: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use openraft::CommittedLeaderId;
+
+    use super::*;
+
+    fn log_id(index: u64) -> LogId<NodeId> {
+        LogId::new(CommittedLeaderId::new(3, 1), index)
+    }
+
+    fn entry(index: u64, payload: EntryPayload<TypeConfig>) -> Entry<TypeConfig> {
+        Entry {
+            log_id: log_id(index),
+            payload,
+        }
+    }
+
+    fn batches(sizes: &[usize]) -> EntryPayload<TypeConfig> {
+        let batches = sizes.iter().map(|size| Bytes::from(vec![7; *size]));
+        EntryPayload::Normal(Proposal::Batches(batches.collect()))
+    }
+
+    fn request() -> AppendEntriesRequest<TypeConfig> {
+        let begin = Proposal::Begin {
+            cluster: ClusterId(9),
+            revision: Revision(1024),
+        };
+        AppendEntriesRequest {
+            vote: Vote::new_committed(3, 1),
+            prev_log_id: Some(log_id(4)),
+            leader_commit: Some(log_id(2)),
+            entries: vec![
+                entry(5, EntryPayload::Blank),
+                entry(6, EntryPayload::Normal(begin)),
+                entry(7, batches(&[10, 0, 300])),
+                entry(8, batches(&[])),
+                entry(9, batches(&[5_000])),
+            ],
+        }
+    }
+
+    fn there_and_back(bytes: usize) -> (Vec<Entry<TypeConfig>>, Option<LogId<NodeId>>) {
+        let header = v1::RaftHeader::default();
+        let (message, cut) = append_request(header, request(), bytes, Some(1));
+        let read = append_entries(&message.payload, message.batches).expect("read");
+        assert_eq!(read.vote, request().vote);
+        assert_eq!(read.prev_log_id, request().prev_log_id);
+        assert_eq!(read.leader_commit, request().leader_commit);
+        (read.entries, cut)
+    }
+
+    #[test]
+    fn a_request_comes_back_as_it_was() {
+        let (entries, cut) = there_and_back(1 << 20);
+        assert_eq!(cut, None);
+        assert_eq!(entries, request().entries);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_for_the_next_message() {
+        let (entries, cut) = there_and_back(1_000);
+        assert_eq!(cut, Some(log_id(8)));
+        assert_eq!(entries, request().entries[..4]);
+    }
+
+    #[test]
+    fn one_entry_goes_whatever_its_size() {
+        let (entries, cut) = there_and_back(1);
+        assert_eq!(cut, Some(log_id(5)));
+        assert_eq!(entries.len(), 1);
+    }
+
+    #[test]
+    fn wrong_numbers_of_batches_are_refused() {
+        let header = v1::RaftHeader::default();
+        let (message, _) = append_request(header, request(), 1 << 20, None);
+        let fewer = message.batches[1..].to_vec();
+        assert!(append_entries(&message.payload, fewer).is_err());
+        let mut more = message.batches.clone();
+        more.push(Bytes::new());
+        assert!(append_entries(&message.payload, more).is_err());
+        assert!(append_entries(&message.payload[1..], message.batches).is_err());
+    }
+}
