@@ -232,3 +232,9 @@ pub(crate) fn matched(answer: &ScoreResponse, address: &str) -> u32 {
     let found = endpoints.find(|endpoint| endpoint.address == address);
     found.map_or(0, |endpoint| endpoint.matched_blocks)
 }
+
+/// The most blocks that any endpoint matches.
+pub(crate) fn best(answer: &ScoreResponse) -> u32 {
+    let matched = answer.endpoints.iter().map(|e| e.matched_blocks);
+    matched.max().unwrap_or(0)
+}

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
+use crate::checker::best;
 use crate::client::Client;
 use crate::cluster::Scorer;
 use crate::findings::Findings;
@@ -124,10 +125,10 @@ impl Caller {
     /// without it is a decision without an index.
     async fn ask(&mut self, index: usize) -> Result<(), Status> {
         let answer = self.clients[index].score_tokens(MODEL, &anchor()).await?;
-        let best = answer.endpoints.iter().map(|e| e.matched_blocks).max();
-        if best != Some(ANCHOR_BLOCKS) {
+        let best = best(&answer);
+        if best != ANCHOR_BLOCKS {
             let what = format!(
-                "scorer {index} answers without an index: the best endpoint has {best:?} of \
+                "scorer {index} answers without an index: the best endpoint has {best} of \
                  {ANCHOR_BLOCKS} blocks ({:?}, revision {}, age {} ms)",
                 answer.state(),
                 answer.revision,

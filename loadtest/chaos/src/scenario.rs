@@ -106,8 +106,9 @@ impl Scenario {
 
     /// Whether the runs of a series may share one system under test.
     pub(crate) fn may_share(self) -> bool {
-        // After a loss, nothing is exact any more.
-        self != Self::StoreLost
+        // After a loss, nothing is exact any more; and when every node has been
+        // replaced, ingestors and scorers would have to be told where to look.
+        !matches!(self, Self::StoreLost | Self::DamagedDisk)
     }
 
     /// The faults of one run, healing, and the comparison.

@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::checker::Checker;
+use crate::checker::{Checker, best};
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::compare::Comparison;
 use crate::findings::Findings;
-use crate::fleet::Fleet;
+use crate::fleet::{ANCHOR_BLOCKS, Fleet, MODEL, anchor};
 use crate::lives::Lives;
 use crate::marks::Marks;
+use crate::member::READY_LIMIT;
 use crate::settings::{Backend, Settings};
 use crate::writer::{LastAck, Writer};
 
@@ -60,8 +61,30 @@ impl World {
         if settings.backend == Backend::Raft {
             world.start_writers(shape.writers);
         }
+        world.anchored().await?;
         world.start_checkers(seed)?;
         Ok(world)
+    }
+
+    /// Waits until every scorer knows what the anchor holds: from then on no
+    /// answer may be without it.
+    async fn anchored(&self) -> Result<()> {
+        for (index, scorer) in self.cluster.scorers.iter().enumerate() {
+            let mut client = Client::new(scorer.grpc)?;
+            let deadline = Instant::now() + READY_LIMIT;
+            loop {
+                let answer = client.score_prompt(MODEL, &anchor()).await;
+                let held = answer.map(|answer| best(&answer));
+                if matches!(held, Ok(ANCHOR_BLOCKS)) {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    bail!("scorer {index} says {held:?} of the anchor's prompt");
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
     }
 
     fn start_writers(&mut self, count: u32) {

@@ -61,7 +61,9 @@ impl Cluster {
     ) -> Result<StoreNode> {
         let who = Who::Node(id);
         let proxy = Proxy::start(proxy, grpc, who, self.links.clone()).await?;
-        let data = self.dir.join(format!("node-{id}.data"));
+        let folder = self.dir.join(format!("node-{id}"));
+        std::fs::create_dir_all(&folder)?;
+        let data = folder.join("data");
         let config = config::node(
             &self.settings,
             id,
@@ -72,7 +74,7 @@ impl Cluster {
         );
         let program = self.program(&format!("node-{id}"), "store", &config)?;
         let small = self.settings.shape.small_disks;
-        let disk = small.then(|| Tmpfs::mount(&data, DISK_MIB)).transpose()?;
+        let disk = small.then(|| Tmpfs::mount(&folder, DISK_MIB)).transpose()?;
         Ok(StoreNode {
             id,
             member: self.make(who, program, Probe::Http(http)),

@@ -33,7 +33,7 @@ pub(super) async fn disk_full(world: &mut World, dice: &mut Dice) -> Result<Meas
         .step(format!("fill the disks of nodes {victims:?}"));
     let mut fillers = Vec::new();
     for id in &victims {
-        let filler = world.cluster.node(*id)?.data.with_extension("data/filler");
+        let filler = world.cluster.node(*id)?.data.with_file_name("filler");
         fill(&filler)?;
         fillers.push(filler);
     }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Dice;
+use crate::checker::best;
 use crate::client::Client;
 use crate::fleet::{ANCHOR_BLOCKS, MODEL, anchor};
 use crate::report::Measured;
@@ -47,8 +48,8 @@ pub(super) async fn cold_start(world: &mut World, dice: &mut Dice) -> Result<Mea
     if world.cluster.settings.backend != crate::settings::Backend::Standalone {
         let mut client = Client::new(world.cluster.scorers[chosen].grpc)?;
         let answer = client.score_prompt(MODEL, &anchor()).await;
-        let held = answer.map(|answer| answer.endpoints.iter().map(|e| e.matched_blocks).max());
-        if !matches!(held, Ok(Some(ANCHOR_BLOCKS))) {
+        let held = answer.map(|answer| best(&answer));
+        if !matches!(held, Ok(ANCHOR_BLOCKS)) {
             let what =
                 format!("scorer {chosen} is ready, but says {held:?} of the anchor's prompt");
             world.findings.violation("availability", what);
