@@ -15,6 +15,9 @@ use crate::node::Node;
 use crate::peers::{Lane, header};
 use crate::types::{ClusterId, NodeId, Proposal, RaftNode};
 
+/// How long a snapshot may take before it is looked again whether one is due.
+const SNAPSHOT: Duration = Duration::from_secs(300);
+
 /// How often the directory is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
@@ -88,9 +91,8 @@ pub(crate) async fn cut_log(node: Arc<Node>) {
         let mut metrics = node.raft.data_metrics();
         let written =
             metrics.wait_for(|metrics| metrics.snapshot.map(|snapshot| snapshot.index) > before);
-        if written.await.is_err() {
-            return;
-        }
+        // openraft leaves it out while another snapshot is being installed.
+        let _ = tokio::time::timeout(SNAPSHOT, written).await;
     }
 }
 
