@@ -214,7 +214,8 @@ impl Checker {
         for endpoint in endpoints {
             let position = (endpoint.incarnation, endpoint.next_sequence);
             let before = heard.positions.insert(endpoint.address.clone(), position);
-            if before.is_some_and(|before| before > position) {
+            let fell = before.is_some_and(|before| before > position);
+            if fell && !self.findings.is_history_lost() {
                 let what = format!(
                     "{} lists {} at incarnation and sequence {position:?} after {before:?}",
                     self.name, endpoint.address

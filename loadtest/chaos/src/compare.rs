@@ -151,7 +151,7 @@ impl Comparison<'_> {
         prompts.push(anchor());
         for number in 0..self.fleet.restartable() {
             let life = self.fleet.engine(number).await.life;
-            let lives = (1..=life).flat_map(|life| (0..UNIQUE_PROMPTS).map(move |w| (life, w)));
+            let lives = (1..=life).flat_map(|life| (0..=UNIQUE_PROMPTS).map(move |w| (life, w)));
             prompts.extend(lives.map(|(life, which)| unique(number, life, which)));
         }
         for (index, prompt) in prompts.iter().enumerate() {

@@ -32,6 +32,7 @@ struct Inner {
     violations: Vec<Violation>,
     total: u64,
     counts: BTreeMap<&'static str, u64>,
+    history_lost: bool,
 }
 
 impl Inner {
@@ -42,6 +43,7 @@ impl Inner {
             violations: Vec::new(),
             total: 0,
             counts: BTreeMap::new(),
+            history_lost: false,
         }
     }
 }
@@ -104,6 +106,16 @@ impl Findings {
 
     pub(crate) fn count(&self, name: &'static str, more: u64) {
         *self.lock().counts.entry(name).or_default() += more;
+    }
+
+    /// From now on the store has lost its history, as it was made to: what it says
+    /// of engines begins anew, and may be less than exact.
+    pub(crate) fn history_is_lost(&self) {
+        self.lock().history_lost = true;
+    }
+
+    pub(crate) fn is_history_lost(&self) -> bool {
+        self.lock().history_lost
     }
 
     #[expect(clippy::print_stderr, reason = "progress, asked for")]

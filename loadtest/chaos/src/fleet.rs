@@ -23,7 +23,8 @@ const CAPACITY: usize = 192;
 /// can be repaired and everything can be exact.
 const REPLAY_STEPS: usize = 100_000;
 
-/// Prompts that only one lifetime of one engine runs.
+/// Prompts that only one lifetime of one engine runs; there is one more, for
+/// [`Fleet::speak`].
 pub(crate) const UNIQUE_PROMPTS: u32 = 3;
 pub(crate) const UNIQUE_BLOCKS: u32 = 3;
 
@@ -135,6 +136,19 @@ impl Fleet {
         self.engines[number].engine.lock().await
     }
 
+    /// Every engine, the anchor too, publishes something that it has not yet.
+    pub(crate) async fn speak(&self) -> Result<()> {
+        for number in 0..self.engines.len() {
+            let mut engine = self.engine(number).await;
+            let prompt = unique(number, engine.life, UNIQUE_PROMPTS);
+            if engine.holds(&prompt) == prompt.blocks() {
+                engine.clear().await?;
+            }
+            engine.run(&prompt).await?;
+        }
+        Ok(())
+    }
+
     /// All lives so far, of every engine: readable while they work.
     pub(crate) fn lives(&self) -> Vec<Arc<AtomicU32>> {
         self.engines
@@ -210,7 +224,7 @@ impl Driver {
 pub(crate) fn unique(engine: usize, life: u32, which: u32) -> Prompt {
     let engine = u32::try_from(engine).unwrap_or(u32::MAX);
     Prompt::unique(
-        engine * 1_000_000 + life * UNIQUE_PROMPTS + which,
+        engine * 1_000_000 + life * (UNIQUE_PROMPTS + 1) + which,
         UNIQUE_BLOCKS,
     )
 }

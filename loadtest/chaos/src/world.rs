@@ -27,8 +27,6 @@ pub(crate) struct World {
     pub(crate) findings: Findings,
     /// What the writers were acknowledged last.
     pub(crate) last_ack: LastAck,
-    /// Whether nothing has been lost that cannot be had again.
-    pub(crate) all_exact: bool,
     marks: Vec<Marks>,
     writing: watch::Sender<bool>,
     busy: Vec<watch::Receiver<bool>>,
@@ -52,7 +50,6 @@ impl World {
             fleet,
             findings: findings.clone(),
             last_ack: LastAck::default(),
-            all_exact: true,
             marks: Vec::new(),
             writing: watch::channel(false).0,
             busy: Vec::new(),
@@ -177,7 +174,7 @@ impl World {
                 marks: &self.marks,
                 findings: &self.findings,
                 limit: self.cluster.settings.settle_limit,
-                all_exact: self.all_exact,
+                all_exact: !self.findings.is_history_lost(),
             };
             comparison
                 .run(&format!("scorer {index}"), Client::new(scorer.grpc)?)

@@ -12,6 +12,7 @@ use crate::world::World;
 /// engines' replays, and is complete again.
 pub(super) async fn store_lost(world: &mut World, dice: &mut Dice) -> Result<Measured> {
     world.findings.step("kill Redis and delete its data");
+    world.findings.history_is_lost();
     let node = world.cluster.nodes.first_mut().context("no Redis")?;
     node.member.kill().await?;
     fs::remove_dir_all(&node.data)?;
@@ -21,8 +22,9 @@ pub(super) async fn store_lost(world: &mut World, dice: &mut Dice) -> Result<Mea
     let node = world.cluster.nodes.first_mut().context("no Redis")?;
     node.member.start()?;
     node.member.ready().await?;
-    // What was lost may have been lost for good as far as the store can know.
-    world.all_exact = false;
+    // An engine that says nothing more cannot be missed: nobody asks Redis for it.
+    // With its next message it is.
+    world.fleet.speak().await?;
     dice.wait(500..1000).await;
     Ok(Measured::default())
 }
