@@ -38,6 +38,8 @@ prepare_peers() {
 
 need cargo "install a Rust toolchain, https://rustup.rs"
 need cc "install a C compiler (Debian: build-essential)"
+need "${REDIS_SERVER:-redis-server}" "install it (Debian: redis-server), or name a Valkey in REDIS_SERVER"
+need openssl "install it (Debian: openssl)"
 need python3 "install Python 3 (Debian: python3 python3-venv)"
 
 section "Peers in Python"

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Nothing here takes this long unless it is broken.
@@ -151,7 +152,7 @@ impl Engine {
     /// Publishes the whole recording of a server.
     pub(crate) fn play(standalone: &Running, tag: &str, topic: &str) -> Self {
         let events = recordings().join(format!("traces/{tag}.events.jsonl"));
-        let mut engine = Self::connect(&[standalone.events.clone()], &events, topic, &[]);
+        let mut engine = Self::connect(from_ref(&standalone.events), &events, topic, &[]);
         engine.listen();
         engine
     }
@@ -159,7 +160,7 @@ impl Engine {
     /// Connects, and publishes only what [`Engine::publish`] asks for.
     pub(crate) fn stepwise(standalone: &Running, experiment: &str, topic: &str) -> Self {
         let events = recordings().join(format!("experiments/{experiment}.jsonl"));
-        Self::connect(&[standalone.events.clone()], &events, topic, &["--step"])
+        Self::connect(from_ref(&standalone.events), &events, topic, &["--step"])
     }
 
     /// Publishes the next messages.

@@ -118,3 +118,25 @@ fn a_role_that_cannot_start_ends_at_once() {
     assert_eq!(output.status.code(), Some(2));
     says(&text(&output.stderr), &["store.advertise"]);
 }
+
+#[test]
+fn the_examples_in_deploy_are_right() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/config");
+    for (file, roles) in [
+        ("raft.yaml", &["store", "ingestor", "scorer"][..]),
+        ("redis.yaml", &["ingestor", "scorer"]),
+        ("two-clusters.yaml", &["scorer"]),
+    ] {
+        let path = format!("{folder}/{file}");
+        for role in roles {
+            let node = ["--set", "store.node_id=1"];
+            let args = ["config", "check", "--config", &path, "--role", role];
+            let output = run(&[&args[..], &node].concat());
+            assert!(
+                output.status.success(),
+                "{file} as {role}: {}",
+                text(&output.stderr)
+            );
+        }
+    }
+}
