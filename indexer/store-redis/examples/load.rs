@@ -5,11 +5,6 @@
 //!
 //! The server should be empty: the figures on memory are its own.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "it reads its arguments and measures time"
-)]
-
 use std::error::Error as StdError;
 use std::io::Write;
 use std::sync::Arc;
