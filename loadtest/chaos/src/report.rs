@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::findings::{Found, Violation};
 
+/// Violations of one run that its lines name.
+const SHOWN: usize = 6;
+
 /// What a scenario measured itself.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Measured {
@@ -75,8 +78,11 @@ impl Row {
                 of("scores")
             );
         }
-        for violation in &self.found.violations {
+        for violation in self.found.violations.iter().take(SHOWN) {
             line += &format!("\n  {}", text(violation, self.seed));
+        }
+        if self.found.total > SHOWN as u64 {
+            line += &format!("\n  and {} more", self.found.total - SHOWN as u64);
         }
         line
     }

@@ -67,7 +67,10 @@ pub(super) async fn partition(world: &mut World, dice: &mut Dice) -> Result<Meas
         Quality::Cut
     };
     let began = Instant::now();
-    let kind = dice.of(4);
+    let kind = dice.of(5);
+    if kind == 4 {
+        return lagging(world, dice, leader).await;
+    }
     apply(world, victim, kind, quality);
     let resumed = if victim == leader && kind != 3 {
         world.writes_resume(began).await
@@ -78,6 +81,34 @@ pub(super) async fn partition(world: &mut World, dice: &mut Dice) -> Result<Meas
     world.findings.step("heal");
     world.cluster.links.heal();
     Ok(Measured::resumed(resumed))
+}
+
+/// A follower falls behind, and then is the only node that scorers reach. They
+/// must stay where they stand.
+async fn lagging(world: &mut World, dice: &mut Dice, leader: u64) -> Result<Measured> {
+    let behind = world.cluster.follower(dice.of(2)).await?;
+    let links = world.cluster.links.clone();
+    let nodes: Vec<_> = world.cluster.nodes.iter().map(|node| node.id).collect();
+    let others = nodes.into_iter().filter(|id| *id != behind);
+    let others: Vec<_> = others.map(Who::Node).collect();
+    let step = format!("node {behind} falls behind; the leader is node {leader}");
+    world.findings.step(step);
+    for other in &others {
+        links.set_both(Who::Node(behind), *other, Quality::Held);
+    }
+    dice.wait(500..1000).await;
+    world
+        .findings
+        .step(format!("scorers reach node {behind} only"));
+    for scorer in 0..world.cluster.scorers.len() {
+        for other in &others {
+            links.set(Who::Scorer(scorer), *other, Quality::Cut);
+        }
+    }
+    dice.wait(1000..2500).await;
+    world.findings.step("heal");
+    links.heal();
+    Ok(Measured::default())
 }
 
 fn apply(world: &World, victim: u64, kind: usize, quality: Quality) {
