@@ -10,38 +10,52 @@ use crate::report::Measured;
 use crate::settings::Backend;
 use crate::world::World;
 
-/// SIGSTOP of any process; later it goes on as if nothing had been.
+/// SIGSTOP of any process; later it goes on as if nothing had been. Leaders twice in
+/// a row: one that comes back, perhaps by a snapshot, may have to lead again.
 pub(super) async fn freeze(world: &mut World, dice: &mut Dice) -> Result<Measured> {
     let raft = world.cluster.settings.backend == Backend::Raft;
-    let leader = if raft && dice.coin() {
-        Some(world.cluster.leader().await?)
-    } else {
-        None
-    };
-    let began = Instant::now();
-    let resumed = if let Some(leader) = leader {
-        world
-            .findings
-            .step(format!("freeze the leader, node {leader}"));
+    if !raft || dice.coin() {
+        freeze_any(world, dice).await?;
+        return Ok(Measured::default());
+    }
+    let mut slowest = None;
+    for _ in 0..2 {
+        let leader = world.cluster.leader().await?;
+        let step = format!("freeze the leader, node {leader}");
+        world.findings.step(step);
+        let began = Instant::now();
         world.cluster.node(leader)?.member.freeze().await?;
-        world.writes_resume(began).await
-    } else {
-        let count = world.cluster.members().count();
-        let chosen = dice.of(count);
-        if let Some(member) = world.cluster.members().nth(chosen) {
-            let step = format!("freeze {}", member.who);
-            member.freeze().await?;
-            world.findings.step(step);
-        }
-        None
-    };
+        let Some(resumed) = world.writes_resume(began).await else {
+            break;
+        };
+        slowest = slowest.max(Some(resumed));
+        dice.wait(500..3000).await;
+        thaw(world).await?;
+        dice.wait(100..1000).await;
+    }
+    Ok(Measured::resumed(slowest))
+}
+
+async fn freeze_any(world: &mut World, dice: &mut Dice) -> Result<()> {
+    let count = world.cluster.members().count();
+    let chosen = dice.of(count);
+    if let Some(member) = world.cluster.members().nth(chosen) {
+        let step = format!("freeze {}", member.who);
+        member.freeze().await?;
+        world.findings.step(step);
+    }
     dice.wait(500..3000).await;
+    thaw(world).await?;
+    dice.wait(100..500).await;
+    Ok(())
+}
+
+async fn thaw(world: &mut World) -> Result<()> {
     world.findings.step("thaw");
     for member in world.cluster.members() {
         member.thaw().await?;
     }
-    dice.wait(100..500).await;
-    Ok(Measured::resumed(resumed))
+    Ok(())
 }
 
 /// Every process's clock jumps, by hours, back or forth, each its own way; engines
