@@ -14,14 +14,15 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use indexer_store::{AppendError, Appended};
-use openraft::Raft;
 use openraft::error::ClientWriteError;
+use openraft::metrics::RaftServerMetrics;
 use openraft::raft::ClientWriteResult;
+use openraft::{Raft, ServerState};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::metrics::Metrics;
 use crate::options::AppendOptions;
-use crate::types::{Applied, Proposal, TypeConfig};
+use crate::types::{Applied, NodeId, Proposal, RaftNode, TypeConfig};
 
 /// Appends that may wait, whatever their size.
 const WAITING_MAX: usize = 4096;
@@ -94,6 +95,27 @@ fn stopped() -> AppendError {
     }
 }
 
+/// The entry may yet be committed, by this leader or the next.
+fn unknown(why: &str) -> AppendError {
+    AppendError::Unavailable {
+        reason: format!("{why}; whether the batch was appended is not known"),
+    }
+}
+
+/// Returns once this node does not lead any more in the term that it is in now.
+async fn leadership_lost(
+    mut metrics: tokio::sync::watch::Receiver<RaftServerMetrics<NodeId, RaftNode>>,
+) {
+    let term = metrics.borrow_and_update().vote.leader_id().term;
+    let lost = |seen: &RaftServerMetrics<NodeId, RaftNode>| {
+        seen.state != ServerState::Leader || seen.vote.leader_id().term != term
+    };
+    // The channel closes with the node, and then the answer's does too.
+    if metrics.wait_for(lost).await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Makes groups of what waits. One task.
 pub(crate) struct Proposer {
     raft: Raft<TypeConfig>,
@@ -131,13 +153,24 @@ impl Proposer {
         let bytes = batches.iter().map(Bytes::len).sum();
         self.metrics.group(batches.len(), bytes);
         let begun = Instant::now();
+        let lost = leadership_lost(self.raft.server_metrics());
         let sent = self.raft.client_write_ff(Proposal::Batches(batches)).await;
         let metrics = Arc::clone(&self.metrics);
+        let deadline = self.options.deadline;
         self.flying.push(Box::pin(async move {
             match sent {
-                Ok(receiver) => match receiver.await {
-                    Ok(result) => answer(group, result),
-                    Err(_) => refuse(group, &stopped()),
+                // openraft answers when the entry is applied or cut off. It does
+                // neither if a snapshot of the next leader covers the entry.
+                Ok(receiver) => tokio::select! {
+                    biased;
+                    answered = receiver => match answered {
+                        Ok(result) => answer(group, result),
+                        Err(_) => refuse(group, &stopped()),
+                    },
+                    () = lost => refuse(group, &unknown("this node no longer leads")),
+                    () = tokio::time::sleep(deadline) => {
+                        refuse(group, &unknown("no majority has answered in time"));
+                    }
                 },
                 Err(fatal) => refuse(
                     group,
