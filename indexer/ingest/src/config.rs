@@ -122,8 +122,10 @@ pub struct BatchingConfig {
     /// Estimated bytes of one batch, reached but not exceeded by more than one
     /// message. Keep it below what the store takes.
     pub bytes: NonZeroUsize,
-    /// Longest wait for more messages when nothing is being appended.
+    /// Longest wait for more messages, while another append may begin.
     pub delay: Duration,
+    /// Appends under way at a time, each with other publishers than the others.
+    pub appends: NonZeroUsize,
 }
 
 /// Limits on queues and on what peers may do.
@@ -246,12 +248,13 @@ const fn size(value: usize) -> NonZeroUsize {
 }
 
 impl Default for BatchingConfig {
-    /// 1,024 messages or 1 MiB or 2 ms.
+    /// 1,024 messages or 1 MiB or 2 ms; four at a time.
     fn default() -> Self {
         Self {
             messages: size(1024),
             bytes: size(1 << 20),
             delay: Duration::from_millis(2),
+            appends: size(4),
         }
     }
 }

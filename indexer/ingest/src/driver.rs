@@ -1,8 +1,9 @@
 //! The one task that owns every sequencer: queue in, batches out.
 //!
-//! One append is under way at a time; while the store works on it, the next
-//! batch gathers in the sequencers. When too much waits, nothing more is taken
-//! from the queue, and the sockets stop being read.
+//! A few appends are under way at a time, so that a message need not wait for
+//! the one before it to be durable. A publisher is part of only one of them, and
+//! what it says meanwhile gathers in its sequencer. When too much waits, nothing
+//! more is taken from the queue, and the sockets stop being read.
 
 mod append;
 mod batch;
@@ -12,10 +13,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use indexer_store::{AppendError, Appended, IndexWriter};
 use proto_model::Publisher;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,15 +75,16 @@ pub(crate) struct Driver {
     dirty: std::collections::VecDeque<Arc<Publisher>>,
     /// When the next batch is to be built at the latest.
     due: Option<Instant>,
-    flight: Option<Flight>,
+    flights: FuturesUnordered<BoxFuture<'static, Flight>>,
     limits: Limits,
     pending_bytes: usize,
     held_bytes: usize,
 }
 
+/// An append that has come to its end.
 struct Flight {
     works: Vec<(Arc<Publisher>, Work)>,
-    answer: JoinHandle<Result<Appended, AppendError>>,
+    answer: Result<Appended, AppendError>,
     since: Instant,
 }
 
@@ -93,7 +97,7 @@ impl Driver {
             connections: HashMap::new(),
             dirty: std::collections::VecDeque::new(),
             due: None,
-            flight: None,
+            flights: FuturesUnordered::new(),
             limits,
             pending_bytes: 0,
             held_bytes: 0,
@@ -103,16 +107,16 @@ impl Driver {
     /// Runs until the queue is closed and everything in it has been appended.
     pub(crate) async fn run(mut self, mut inputs: Inputs) {
         let mut open = true;
-        while open || self.flight.is_some() || !self.dirty.is_empty() {
+        while open || !self.flights.is_empty() || !self.dirty.is_empty() {
             if self.closed() && !open {
                 return;
             }
             self.append_if_due();
             let room = self.has_room();
-            let (due, idle) = (self.due, self.flight.is_none());
+            let (due, may_append) = (self.due, self.may_append());
             tokio::select! {
-                answer = answer(&mut self.flight) => self.finish_append(answer),
-                () = sleep_until(due), if due.is_some() && idle => {}
+                Some(flight) = self.flights.next() => self.finish_append(flight),
+                () = sleep_until(due), if due.is_some() && may_append => {}
                 inbound = inputs.inbound.recv(), if open && room => match inbound {
                     Some(inbound) => self.take_in(inbound),
                     None => open = false,
@@ -128,6 +132,10 @@ impl Driver {
 
     fn closed(&self) -> bool {
         self.parts.health.closed.load(Ordering::Relaxed)
+    }
+
+    fn may_append(&self) -> bool {
+        self.flights.len() < self.parts.config.batching.appends.get()
     }
 
     fn has_room(&self) -> bool {
@@ -188,10 +196,10 @@ impl Driver {
         });
     }
 
-    /// Starts an append if nothing is under way and the batch has waited long
-    /// enough, or is large enough.
+    /// Starts an append if one more may be under way and the batch has waited
+    /// long enough, or is large enough.
     fn append_if_due(&mut self) {
-        if self.flight.is_some() || self.dirty.is_empty() || self.closed() {
+        if !self.may_append() || self.dirty.is_empty() || self.closed() {
             return;
         }
         let full = self.pending_bytes >= self.limits.bytes;
@@ -216,24 +224,21 @@ impl Driver {
             Arc::clone(&self.parts.health),
             self.parts.shared.metrics.clone(),
         );
+        let since = Instant::now();
+        // A task of its own, so that it goes on while messages are translated.
         let answer = tokio::spawn(appending);
-        self.flight = Some(Flight {
-            works,
-            answer,
-            since: Instant::now(),
-        });
-    }
-}
-
-/// The answer of the append under way; never, if there is none.
-async fn answer(flight: &mut Option<Flight>) -> Result<Appended, AppendError> {
-    match flight {
-        None => std::future::pending().await,
-        Some(flight) => (&mut flight.answer).await.unwrap_or_else(|error| {
-            Err(AppendError::Closed {
-                reason: format!("append task ended: {error}"),
-            })
-        }),
+        self.flights.push(Box::pin(async move {
+            let answer = answer.await.unwrap_or_else(|error| {
+                Err(AppendError::Closed {
+                    reason: format!("append task ended: {error}"),
+                })
+            });
+            Flight {
+                works,
+                answer,
+                since,
+            }
+        }));
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use indexer_store::{AppendError, Appended};
+use indexer_store::AppendError;
 use proto_model::{Batch, Command, EventsCommand, Outcome, Publisher};
 
-use super::Driver;
 use super::publishers::PublisherState;
+use super::{Driver, Flight};
 use crate::config::BatchingConfig;
 use crate::entry::build_command;
 use crate::sequencer::Work;
@@ -59,15 +59,12 @@ impl Driver {
     }
 
     /// Hands outcomes back.
-    pub(super) fn finish_append(&mut self, answer: Result<Appended, AppendError>) {
-        let Some(flight) = self.flight.take() else {
-            return;
-        };
+    pub(super) fn finish_append(&mut self, flight: Flight) {
         let metrics = self.parts.shared.metrics.clone();
         metrics
             .append_seconds
             .observe(flight.since.elapsed().as_secs_f64());
-        match answer {
+        match flight.answer {
             Ok(appended) => {
                 metrics.appends.add("done", 1);
                 let mut outcomes = appended.outcomes.into_iter();
