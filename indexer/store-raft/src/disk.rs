@@ -39,7 +39,7 @@ pub use self::options::DiskOptions;
 pub(crate) use self::requests::{Done, Request};
 use crate::log::LogStore;
 use crate::snapshot::SnapshotStore;
-use crate::types::{ClusterId, NodeId};
+use crate::types::{ClusterId, DirectoryId, NodeId};
 
 /// The storage of one node. Clones are the same storage; when the last of them and
 /// the stores made from them are gone, the database is closed.
@@ -53,6 +53,7 @@ pub struct Disk {
 pub(crate) struct Shared {
     pub(crate) directory: PathBuf,
     pub(crate) node: NodeId,
+    pub(crate) identity: DirectoryId,
     pub(crate) options: DiskOptions,
     pub(crate) trees: Trees,
     pub(crate) memory: Arc<Memory>,
@@ -127,6 +128,12 @@ impl Disk {
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.shared.node
+    }
+
+    /// The number of the directory, drawn when it was made.
+    #[must_use]
+    pub fn identity(&self) -> DirectoryId {
+        self.shared.identity
     }
 
     /// The cluster that the directory belongs to, once it is known.

@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use openraft::{LogId, ServerState};
-use proto_api::v1::RaftCall;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use crate::network::within;
 use crate::node::Node;
-use crate::peers::{Lane, header};
+use crate::peers::Lane;
 use crate::types::NodeId;
 use crate::wire;
 
@@ -84,6 +83,7 @@ impl Node {
         metrics.state != ServerState::Leader
             && !self.standing.draining()
             && !self.standing.removed()
+            && self.standing.ended().is_none()
             && metrics
                 .membership_config
                 .membership()
@@ -143,10 +143,7 @@ impl Node {
         last: Option<LogId<NodeId>>,
     ) -> Result<Canvassed, Status> {
         let mut client = self.peers.client(address, Lane::Log)?;
-        let call = RaftCall {
-            header: Some(header(self.standing.cluster(), self.options.node_id, id)),
-            payload: wire::encode(&last),
-        };
+        let call = self.call_to(id, wire::encode(&last));
         let limit = self.options.elections.timeout_min / 2;
         let reply = within(limit, client.canvass(call)).await?;
         wire::decode(&reply.payload)

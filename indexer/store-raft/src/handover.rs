@@ -13,11 +13,10 @@
 use std::time::Duration;
 
 use openraft::ServerState;
-use proto_api::v1::RaftCall;
 
 use crate::network::within;
 use crate::node::Node;
-use crate::peers::{Lane, header};
+use crate::peers::Lane;
 use crate::types::NodeId;
 use crate::wire;
 
@@ -28,19 +27,29 @@ impl Node {
     /// Takes no appends any more and hands over, within `limit`.
     pub(crate) async fn drain(&self, limit: Duration) {
         self.standing.drain();
-        let drained = async {
-            while !self.queue.idle() {
-                tokio::time::sleep(LOOK).await;
-            }
-            self.hand_over().await;
-        };
-        if tokio::time::timeout(limit, drained).await.is_err() {
+        let drained = tokio::time::timeout(limit, self.hand_over());
+        if drained.await.is_err() {
             tracing::warn!("nobody took the leadership over within {limit:?}");
         }
     }
 
+    /// Takes no appends until another leads, or until `limit` has passed; says
+    /// whether another does. Then appends are taken as before.
+    pub(crate) async fn give_up_leading(&self, limit: Duration) -> bool {
+        let _held = self.standing.hold();
+        let handed_over = async {
+            self.hand_over().await;
+            self.led_by_another(limit).await;
+        };
+        tokio::time::timeout(limit, handed_over).await.is_ok() && !self.leads()
+    }
+
+    /// Waits for the appends on their way; new ones must be refused meanwhile.
     /// Returns when this node does not lead, or when there is nobody else who could.
-    pub(crate) async fn hand_over(&self) {
+    async fn hand_over(&self) {
+        while !self.queue.idle() {
+            tokio::time::sleep(LOOK).await;
+        }
         if !self.leads() || self.successors().is_empty() {
             return;
         }
@@ -48,6 +57,7 @@ impl Node {
         // A leader is loyal to itself as others are: while it is new.
         let led_for = self.standing.leads_for().unwrap_or_default();
         tokio::time::sleep(elections.timeout_min.saturating_sub(led_for)).await;
+        let _going = Going(self);
         let mut round = 0_usize;
         while self.leads() {
             let successors = self.successors();
@@ -69,9 +79,6 @@ impl Node {
             }
             round += 1;
         }
-        // For the case that it goes on running.
-        self.raft.runtime_config().heartbeat(true);
-        self.standing.set_successor(None);
     }
 
     /// Those who could lead, the one with the longest log first.
@@ -90,10 +97,7 @@ impl Node {
     async fn ask_to_stand(&self, id: NodeId, address: &str) -> Result<(), tonic::Status> {
         let last = self.raft.data_metrics().borrow().last_log;
         let mut client = self.peers.client(address, Lane::Log)?;
-        let call = RaftCall {
-            header: Some(header(self.standing.cluster(), self.options.node_id, id)),
-            payload: wire::encode(&last),
-        };
+        let call = self.call_to(id, wire::encode(&last));
         let limit = self.options.elections.timeout_max;
         within(limit, client.stand_for_election(call)).await?;
         Ok(())
@@ -109,5 +113,16 @@ impl Node {
         });
         // Either way it is looked again who leads.
         let _ = tokio::time::timeout(limit, led).await;
+    }
+}
+
+/// While there is one, the node tries to hand over. It may go on leading or
+/// following afterwards, whatever ended the attempt.
+struct Going<'a>(&'a Node);
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        self.0.raft.runtime_config().heartbeat(true);
+        self.0.standing.set_successor(None);
     }
 }

@@ -9,6 +9,7 @@
 mod admin;
 pub mod disk;
 mod elections;
+mod gate;
 mod handover;
 pub mod log;
 mod machine;

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
+use openraft::ChangeMembers;
 use openraft::error::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
-use openraft::{BasicNode, ChangeMembers};
-use proto_api::v1::{StoreMember, StoreRefusal, StoreRefusalReason};
+use proto_api::v1::{RaftCall, StoreMember, StoreNode, StoreRefusal, StoreRefusalReason};
+use tonic::Request;
 
 use crate::network::within;
 use crate::node::Node;
 use crate::options::host_and_port;
 use crate::peers::Lane;
-use crate::types::{NodeId, RaftNode};
+use crate::types::{DirectoryId, NodeId, RaftNode};
 
 use self::survey::INSPECT;
 
@@ -42,15 +43,16 @@ impl Node {
     /// one.
     pub(crate) async fn initialise(&self, members: Vec<StoreMember>) -> Changed {
         use StoreRefusalReason::{AlreadyInitialised, BadNode, Invalid};
-        let members = self.first_members(members)?;
+        let mut members = self.first_members(members)?;
         if matches!(Box::pin(self.raft.is_initialized()).await, Ok(true)) {
             return Err(refused(
                 AlreadyInitialised,
                 "this node is in a cluster already; add others with join",
             ));
         }
-        for (id, node) in &members {
+        for (id, node) in &mut members {
             if *id == self.options.node_id {
+                node.directory = self.disk.identity();
                 continue;
             }
             let other = self.inspect(*id, &node.addr).await.map_err(|seen| {
@@ -73,6 +75,7 @@ impl Node {
                     format!("node {id} is in a cluster already; join this node to that one"),
                 ));
             }
+            node.directory = directory_in(&other)?;
         }
         match Box::pin(self.raft.initialize(members)).await {
             Ok(()) => Ok(()),
@@ -98,7 +101,7 @@ impl Node {
             check_member(&member)?;
             let number = member.node_id;
             if nodes
-                .insert(number, BasicNode::new(member.address))
+                .insert(number, without_directory(member.address))
                 .is_some()
             {
                 return Err(invalid(format!("node {number} is named twice")));
@@ -109,7 +112,7 @@ impl Node {
             return Err(invalid("two nodes have one address".into()));
         }
         if nodes.is_empty() {
-            nodes.insert(id, BasicNode::new(&self.options.advertise));
+            nodes.insert(id, without_directory(self.options.advertise.clone()));
         }
         match nodes.get(&id) {
             None => Err(invalid(format!(
@@ -138,6 +141,12 @@ impl Node {
                     ),
                 ));
             }
+            if id == node_id && self.voters().contains(&id) {
+                return Err(refused(
+                    Taken,
+                    format!("node {id} at {known} is a member with a vote already"),
+                ));
+            }
             if id == node_id {
                 return Ok(());
             }
@@ -163,7 +172,10 @@ impl Node {
                 format!("node {node_id} is of another cluster; give it an empty directory"),
             ));
         }
-        let node = BasicNode::new(address);
+        let node = RaftNode {
+            directory: directory_in(&other)?,
+            addr: address,
+        };
         self.changed(self.raft.add_learner(node_id, node, false))
             .await
     }
@@ -202,8 +214,7 @@ impl Node {
             ));
         }
         if id == self.options.node_id {
-            let handed_over = tokio::time::timeout(CHANGE, Box::pin(self.hand_over())).await;
-            if handed_over.is_err() {
+            if !Box::pin(self.give_up_leading(CHANGE)).await {
                 return Err(refused(
                     StoreRefusalReason::Unavailable,
                     "nobody took the leadership over; is a majority of the nodes up?",
@@ -212,6 +223,8 @@ impl Node {
             return self.must_lead();
         }
         let address = self.address_of(id).unwrap_or_default();
+        // To a member, while it still is one.
+        let call = self.call_to(id, bytes::Bytes::new());
         let ids = BTreeSet::from([id]);
         let change = if votes {
             ChangeMembers::RemoveVoters(ids)
@@ -220,15 +233,14 @@ impl Node {
         };
         self.changed(self.raft.change_membership(change, false))
             .await?;
-        self.tell_removed(id, &address).await;
+        self.tell_removed(id, &address, call).await;
         Ok(())
     }
 
     /// The node may be away; it asks by itself when it is back.
-    async fn tell_removed(&self, id: NodeId, address: &str) {
+    async fn tell_removed(&self, id: NodeId, address: &str, call: Request<RaftCall>) {
         let told = async {
             let mut client = self.peers.client(address, Lane::Log)?;
-            let call = self.call_to(id);
             within(INSPECT, client.tell_removed(call)).await
         };
         if let Err(status) = told.await {
@@ -309,6 +321,28 @@ impl Node {
             }
         }
     }
+}
+
+/// A member whose directory is still to be asked for.
+fn without_directory(addr: String) -> RaftNode {
+    RaftNode {
+        addr,
+        directory: DirectoryId::default(),
+    }
+}
+
+/// The directory of a node that is to become a member.
+fn directory_in(node: &StoreNode) -> Result<DirectoryId, StoreRefusal> {
+    let directory = node.directory.filter(|directory| *directory != 0);
+    directory.map(DirectoryId).ok_or_else(|| {
+        refused(
+            StoreRefusalReason::AlreadyInitialised,
+            format!(
+                "node {} is in a cluster already; give it an empty directory",
+                node.node_id
+            ),
+        )
+    })
 }
 
 fn check_member(member: &StoreMember) -> Changed {

@@ -1,5 +1,6 @@
 //! What openraft sends to other nodes.
 
+mod promises;
 mod snapshot;
 
 use std::future::Future;
@@ -17,10 +18,11 @@ use openraft::{OptionalSend, Snapshot, Vote};
 use proto_api::v1;
 use tonic::{Code, Status};
 
+pub(crate) use self::promises::Promises;
 use crate::metrics::{Metrics, Rpc};
-use crate::peers::{Lane, Peers, header};
+use crate::peers::{Lane, Peers, addressed};
 use crate::standing::Standing;
-use crate::types::{NodeId, RaftNode, TypeConfig};
+use crate::types::{DirectoryId, NodeId, RaftNode, TypeConfig};
 use crate::wire;
 
 /// Bytes that are tried even if a link has shown to be slow.
@@ -32,10 +34,13 @@ type Failed = RPCError<NodeId, RaftNode, RaftError<NodeId>>;
 #[derive(Clone)]
 pub(crate) struct Links {
     pub(crate) node_id: NodeId,
+    pub(crate) directory: DirectoryId,
     pub(crate) peers: Arc<Peers>,
     pub(crate) standing: Arc<Standing>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) snapshot_stall: Duration,
+    /// What the others have promised this node.
+    pub(crate) promises: Promises,
 }
 
 /// One link to one node.
@@ -43,6 +48,7 @@ pub(crate) struct Link {
     links: Links,
     target: NodeId,
     address: String,
+    directory: DirectoryId,
     /// Bytes of entries in one message, for now.
     bytes: usize,
     /// Whether it was said that the other node refuses; once is enough.
@@ -57,6 +63,7 @@ impl RaftNetworkFactory<TypeConfig> for Links {
             links: self.clone(),
             target,
             address: node.addr.clone(),
+            directory: node.directory,
             bytes: wire::APPEND_BYTES,
             warned: false,
         }
@@ -65,8 +72,14 @@ impl RaftNetworkFactory<TypeConfig> for Links {
 
 impl Link {
     fn header(&self) -> v1::RaftHeader {
-        let cluster = self.links.standing.cluster();
-        header(cluster, self.links.node_id, self.target)
+        v1::RaftHeader {
+            version: wire::VERSION,
+            cluster: self.links.standing.cluster().map(|cluster| cluster.0),
+            from: self.links.node_id,
+            to: self.target,
+            from_directory: self.links.directory.0,
+            to_directory: self.directory.0,
+        }
     }
 
     /// Slow links get less at a time, so that what is sent arrives in time.
@@ -104,8 +117,11 @@ impl RaftNetwork<TypeConfig> for Link {
     ) -> Result<AppendEntriesResponse<NodeId>, Failed> {
         let last = request.entries.last().map(|entry| entry.log_id);
         let quorum_age_ms = self.links.standing.quorum_age_ms();
-        let (message, cut) =
+        let (term, previous) = (request.vote.leader_id().term, request.prev_log_id);
+        let (mut message, cut) =
             wire::append_request(self.header(), request, self.bytes, quorum_age_ms);
+        message.acknowledged = self.links.promises.of(self.target, term);
+        let message = addressed(message, self.directory);
         let mut client = self
             .links
             .peers
@@ -127,6 +143,21 @@ impl RaftNetwork<TypeConfig> for Link {
         if last.is_some() {
             self.faster();
         }
+        let promises = &self.links.promises;
+        match &response {
+            AppendEntriesResponse::Success => {
+                promises.note(self.target, term, cut.or(last).or(previous));
+            }
+            AppendEntriesResponse::PartialSuccess(matching) => {
+                promises.note(self.target, term, *matching);
+            }
+            AppendEntriesResponse::Conflict if promises.broken(self.target, term, previous) => {
+                // openraft takes this for a bug of its own.
+                let status = promises::lost(self.target);
+                return Err(self.failed(Rpc::Append, &status));
+            }
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
         Ok(match (response, cut) {
             (AppendEntriesResponse::Success, Some(cut)) => {
                 AppendEntriesResponse::PartialSuccess(Some(cut))
@@ -146,6 +177,7 @@ impl RaftNetwork<TypeConfig> for Link {
         };
         let asked = async {
             let mut client = self.links.peers.client(&self.address, Lane::Log)?;
+            let message = addressed(message, self.directory);
             let reply = within(option.hard_ttl(), client.vote(message)).await?;
             wire::decode(&reply.payload)
         };

@@ -17,7 +17,6 @@ use openraft::{Raft, ServerState};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use proto_api::v1::store_admin_server::StoreAdminServer;
-use proto_api::v1::store_raft_server::StoreRaftServer;
 use proto_model::{Batch, Cursor, Publisher, Revision};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
@@ -25,16 +24,15 @@ use tonic::service::Routes;
 pub use self::start::StartError;
 use crate::admin::AdminService;
 use crate::disk::Disk;
+use crate::gate::Gate;
 use crate::machine::MachineShared;
 use crate::metrics::Metrics;
 use crate::options::RaftOptions;
 use crate::peers::Peers;
 use crate::proposer::Queue;
-use crate::service::RaftService;
 use crate::standing::Standing;
 use crate::status::NodeStatus;
 use crate::types::TypeConfig;
-use crate::wire::MESSAGE_BYTES_MAX;
 
 /// A node of a replicated store.
 ///
@@ -67,9 +65,7 @@ impl RaftStore {
     /// cluster and node a message is for, and TLS, if any, is the server's.
     #[must_use]
     pub fn services(&self) -> Routes {
-        let raft = StoreRaftServer::new(RaftService::new(Arc::clone(&self.node)))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let raft = Gate::new(&self.node);
         let admin = StoreAdminServer::new(AdminService::new(Arc::clone(&self.node)));
         Routes::new(raft).add_service(admin)
     }
@@ -196,7 +192,7 @@ impl Node {
         if let Some(reason) = self.standing.ended() {
             return Err(AppendError::Closed { reason });
         }
-        if self.standing.draining() {
+        if self.standing.held() {
             return Err(AppendError::NotLeader {
                 leader: self.standing.successor().or_else(|| self.other_leader()),
             });

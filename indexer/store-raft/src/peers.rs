@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use proto_api::v1;
 use proto_api::v1::store_raft_client::StoreRaftClient;
 use tonic::Status;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use crate::types::DirectoryId;
 use crate::wire::MESSAGE_BYTES_MAX;
 
 /// How long a connection may take to come up.
@@ -21,6 +21,9 @@ const CONNECTIONS_MAX: usize = 64;
 
 /// Bytes under way per connection.
 const WINDOW: u32 = 8 << 20;
+
+/// Calls at a time on one connection.
+const STREAMS_MAX: u32 = 128;
 
 /// What a connection is for. Large snapshots must not be in heartbeats' way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,20 +109,19 @@ pub fn server() -> tonic::transport::Server {
         .tcp_nodelay(true)
         .initial_connection_window_size(WINDOW)
         .initial_stream_window_size(WINDOW)
+        .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
 }
 
-/// The header of a message to `to`.
-pub(crate) fn header(
-    cluster: Option<crate::types::ClusterId>,
-    from: u64,
-    to: u64,
-) -> v1::RaftHeader {
-    v1::RaftHeader {
-        version: crate::wire::VERSION,
-        cluster: cluster.map(|cluster| cluster.0),
-        from,
-        to,
+/// Where the number of the receiver's directory is, ahead of a message.
+pub(crate) const DIRECTORY: &str = "kvatlas-directory";
+
+/// The message with the number of the receiver's directory ahead of it.
+pub(crate) fn addressed<T>(message: T, to: DirectoryId) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    if let Ok(directory) = format!("{:016x}", to.0).parse() {
+        request.metadata_mut().insert(DIRECTORY, directory);
     }
+    request
 }

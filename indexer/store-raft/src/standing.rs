@@ -34,12 +34,24 @@ struct Inner {
     leads_since: Option<Instant>,
     removed: bool,
     draining: bool,
+    /// How many hold appends back for a while.
+    holds: u32,
     /// While draining: who leads next, or is to.
     successor: Option<String>,
     /// Why it ended.
     ended: Option<String>,
     /// Whether it had to end.
     failed: bool,
+}
+
+/// Holds appends back.
+#[derive(Debug)]
+pub(crate) struct Hold<'a>(&'a Standing);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.inner.lock().holds -= 1;
+    }
 }
 
 /// A time by both clocks.
@@ -200,6 +212,18 @@ impl Standing {
     pub(crate) fn drain(&self) {
         self.inner.lock().draining = true;
         self.changed.send_replace(());
+    }
+
+    /// Until it is dropped, no appends are taken.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        self.inner.lock().holds += 1;
+        Hold(self)
+    }
+
+    /// Whether appends are to be refused here: the leadership is on its way.
+    pub(crate) fn held(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.draining || inner.holds > 0
     }
 
     pub(crate) fn successor(&self) -> Option<String> {

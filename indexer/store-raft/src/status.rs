@@ -156,6 +156,7 @@ impl From<NodeStatus> for v1::StoreNode {
             ready: status.ready,
             reason: status.reason,
             age_ms: status.age_ms,
+            directory: None,
         }
     }
 }

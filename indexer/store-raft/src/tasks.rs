@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use indexer_store::History;
 use openraft::{RaftMetrics, ServerState, StoredMembership};
-use proto_api::v1::RaftCall;
 
 use crate::network::within;
 use crate::node::Node;
-use crate::peers::{Lane, header};
-use crate::types::{ClusterId, NodeId, Proposal, RaftNode};
+use crate::peers::Lane;
+use crate::types::{ClusterId, NodeId, Proposal, RaftNode, drawn};
 
 /// How long a snapshot may take before it is looked again whether one is due.
 const SNAPSHOT: Duration = Duration::from_secs(300);
@@ -64,14 +63,6 @@ pub(crate) async fn begin_history(node: Arc<Node>) {
             tokio::time::sleep(node.options.elections.heartbeat).await;
         }
     }
-}
-
-/// Any number but 0.
-fn drawn() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new()
-        .hash_one(std::time::SystemTime::now())
-        .max(1)
 }
 
 /// Has a snapshot written when the log has grown by enough.
@@ -128,10 +119,7 @@ pub(crate) async fn find_removed(node: Arc<Node>) {
         for (id, address) in node.others(|_| true) {
             let asked = async {
                 let mut client = node.peers.client(&address, Lane::Log)?;
-                let call = RaftCall {
-                    header: Some(header(node.standing.cluster(), node.options.node_id, id)),
-                    payload: bytes::Bytes::new(),
-                };
+                let call = node.call_to(id, bytes::Bytes::new());
                 within(ASK, client.committed(call)).await
             };
             // Only a leader that a quorum confirms answers.
@@ -145,8 +133,34 @@ pub(crate) async fn find_removed(node: Arc<Node>) {
     }
 }
 
+/// What to do about a directory that is not the member's.
+pub(crate) fn other_directory(id: NodeId) -> String {
+    format!(
+        "this directory is not the one that node {id} was added with, so it lacks what node {id} \
+         promised to keep; remove node {id} from the cluster and join a new one with another \
+         number and an empty directory"
+    )
+}
+
+/// What to do about a directory from before what the member acknowledged.
+pub(crate) fn older_directory(id: NodeId) -> String {
+    format!(
+        "the directory of node {id} ends before what node {id} has acknowledged: an older copy \
+         was put back, or its disk lost writes; remove node {id} from the cluster and join a new \
+         one with another number and an empty directory"
+    )
+}
+
 impl Node {
     fn note(&self, metrics: &RaftMetrics<NodeId, RaftNode>) {
+        if let Some(own) = metrics
+            .membership_config
+            .membership()
+            .get_node(&self.options.node_id)
+            && own.directory != self.disk.identity()
+        {
+            self.fail(&other_directory(self.options.node_id));
+        }
         let leads = metrics.state == ServerState::Leader;
         let alone = leads
             && metrics
@@ -184,6 +198,16 @@ impl Node {
         }
         self.standing.end(reason, true);
         self.history.close(reason);
+    }
+
+    /// Whether this node has never heard of any cluster.
+    pub(crate) fn fresh(&self) -> bool {
+        self.standing.cluster().is_none() && self.membership().membership().nodes().next().is_none()
+    }
+
+    /// Whether this node may be made a member.
+    pub(crate) fn joinable(&self) -> bool {
+        self.fresh() || self.standing.removed()
     }
 
     /// The numbers of those that vote.

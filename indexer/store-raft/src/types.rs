@@ -3,7 +3,6 @@
 use std::fmt;
 
 use bytes::Bytes;
-use openraft::BasicNode;
 use proto_model::{Outcome, Revision};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +11,43 @@ use crate::snapshot::SnapshotImage;
 /// The number of a store node. Chosen by the operator, never used again.
 pub type NodeId = u64;
 
-/// Where a node is reached: `host:port` of its gRPC service.
-pub type RaftNode = BasicNode;
+/// A member: where it is reached, and which directory is its.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaftNode {
+    /// `host:port` of its gRPC service.
+    pub addr: String,
+    /// The directory that it was added with. With any other one, even under the
+    /// same number, it is not this member: what it promised is not there.
+    pub directory: DirectoryId,
+}
+
+/// The number of a data directory, drawn when it is made. Members know each
+/// other's; nobody else is told, so a message that names it comes from a member.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DirectoryId(pub u64);
+
+impl fmt::Debug for DirectoryId {
+    /// Not the number: logs are read by many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DirectoryId")
+    }
+}
+
+impl DirectoryId {
+    /// A new one; never 0.
+    pub(crate) fn drawn() -> Self {
+        Self(drawn())
+    }
+}
+
+/// Any number but 0, from the system's random keys.
+pub(crate) fn drawn() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new()
+        .hash_one(std::time::SystemTime::now())
+        .max(1)
+}
 
 /// The number of a cluster, drawn when its history begins. Two clusters never
 /// mix: directories, messages and snapshots carry it.

@@ -16,12 +16,11 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use indexer_store::{WatchError, WatchItem, WatchStream};
 use openraft::ServerState;
-use proto_api::v1::RaftCall;
 use proto_model::Revision;
 
 use crate::network::within;
 use crate::node::Node;
-use crate::peers::{Lane, header};
+use crate::peers::Lane;
 
 /// How long the leader may take to say what is committed.
 const ASK: Duration = Duration::from_secs(5);
@@ -144,14 +143,7 @@ impl Node {
         let address = self.address_of(leader).ok_or("no leader is known")?;
         let asked = async {
             let mut client = self.peers.client(&address, Lane::Log)?;
-            let call = RaftCall {
-                header: Some(header(
-                    self.standing.cluster(),
-                    self.options.node_id,
-                    leader,
-                )),
-                payload: bytes::Bytes::new(),
-            };
+            let call = self.call_to(leader, bytes::Bytes::new());
             within(ASK, client.committed(call)).await
         };
         match asked.await {

@@ -63,11 +63,17 @@ pub enum OpenError {
         /// How long was waited for it.
         waited: Duration,
     },
+    /// There is no room.
+    #[error("the disk of {path} is full; make room and start again")]
+    Full {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Writes that were acknowledged are not there.
     #[error(
         "{path} ends at write {seen}, but write {acknowledged} was acknowledged: the end is lost; \
-         restore the directory, or remove node {node} from the cluster and join a new one with \
-         another number and an empty directory"
+         remove node {node} from the cluster and join a new one with another number and an empty \
+         directory (an older copy of this one would break what the node promised)"
     )]
     Behind {
         /// The database.
@@ -81,8 +87,9 @@ pub enum OpenError {
     },
     /// Something is not as it was written.
     #[error(
-        "{path} is damaged: {what}; restore the directory, or remove node {node} from the cluster \
-         and join a new one with another number and an empty directory"
+        "{path} is damaged: {what}; remove node {node} from the cluster and join a new one with \
+         another number and an empty directory (an older copy of this one would break what the \
+         node promised)"
     )]
     Damaged {
         /// The file or database.
@@ -98,7 +105,7 @@ impl OpenError {
     /// Whether opening again may succeed without an operator.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. })
+        matches!(self, Self::Locked { .. } | Self::Full { .. })
     }
 }
 

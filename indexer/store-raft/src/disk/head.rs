@@ -8,7 +8,7 @@ use proto_model::Revision;
 use serde::{Deserialize, Serialize};
 
 use super::check::{CHECK, checked, seal};
-use crate::types::{ClusterId, NodeId, RaftNode};
+use crate::types::{ClusterId, DirectoryId, NodeId, RaftNode};
 
 const SEED: u64 = 0x6b76_7261_6865_6164;
 
@@ -19,6 +19,8 @@ pub(super) const KEY: &[u8] = b"head";
 pub(crate) struct Head {
     /// Whose database this is.
     pub(crate) node: NodeId,
+    /// The number of this directory, drawn when it was made.
+    pub(crate) identity: DirectoryId,
     /// Which cluster it belongs to, once known.
     pub(crate) cluster: Option<ClusterId>,
     /// Counts the groups. The marker has the last one acknowledged.
@@ -52,9 +54,11 @@ pub struct StoredSnapshot {
 }
 
 impl Head {
+    /// The head of a new directory.
     pub(super) fn of(node: NodeId) -> Self {
         Self {
             node,
+            identity: DirectoryId::drawn(),
             cluster: None,
             write: 0,
             vote: None,

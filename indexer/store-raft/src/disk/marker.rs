@@ -23,7 +23,7 @@ use super::error::{OpenError, io_error};
 use crate::types::NodeId;
 
 /// The format that is written and read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MAGIC: &[u8; 8] = b"KVARAFT\n";
 const HEADER: usize = 28;
 const HEADER_SEED: u64 = 0x6b76_7261_6d61_726b;

@@ -94,7 +94,7 @@ impl Opening<'_> {
         let head = head.map_err(|error| self.damaged(error.to_string()))?;
         let written = trees.node.insert(head::KEY, head);
         let flushed = written.and_then(|_| trees.db.flush());
-        flushed.map_err(|error| self.damaged(error.to_string()))?;
+        flushed.map_err(|error| self.refused(&error))?;
         for name in ["conf", "db"] {
             let path = self.database.join(name);
             let synced = fs::File::open(&path).and_then(|file| file.sync_all());
@@ -146,7 +146,7 @@ impl Opening<'_> {
                     }
                     std::thread::sleep(marker::LOCK_RETRY);
                 }
-                Err(error) => return Err(self.damaged(error.to_string())),
+                Err(error) => return Err(self.refused(&error)),
             }
         }
     }
@@ -159,7 +159,7 @@ impl Opening<'_> {
 
     fn head(&self, trees: &Trees, acknowledged: u64) -> Result<Head, OpenError> {
         let read = self.guarded(|| trees.node.get(head::KEY))?;
-        let bytes = read.map_err(|error| self.damaged(error.to_string()))?;
+        let bytes = read.map_err(|error| self.refused(&error))?;
         let bytes = bytes.ok_or_else(|| self.damaged("the head is missing".to_owned()))?;
         let head = Head::decode(&bytes)
             .ok_or_else(|| self.damaged("the check of the head is wrong".to_owned()))?;
@@ -202,7 +202,7 @@ impl Opening<'_> {
         let scan = scan.map_err(|what| self.damaged(what))?;
         for slot in &scan.unacknowledged {
             let removed = trees.log.remove(slot.to_be_bytes());
-            removed.map_err(|error| self.damaged(error.to_string()))?;
+            removed.map_err(|error| self.refused(&error))?;
         }
         if !scan.unacknowledged.is_empty() {
             tracing::info!(
@@ -225,6 +225,7 @@ impl Opening<'_> {
         let path = self.database.join("db");
         let file = fs::OpenOptions::new().write(true).open(&path);
         let file = file.map_err(io_error("open", &path))?;
+        let identity = head.identity;
         let memory = Arc::new(Memory::new(&head, index));
         let (failed, watching) = watch::channel(None);
         let (requests, receiver) = mpsc::channel(REQUESTS);
@@ -246,6 +247,7 @@ impl Opening<'_> {
             shared: Arc::new(Shared {
                 directory: self.directory.to_owned(),
                 node: self.node,
+                identity,
                 options: self.options.clone(),
                 trees,
                 memory,
@@ -256,12 +258,32 @@ impl Opening<'_> {
         })
     }
 
+    /// What sled's word means.
+    fn refused(&self, error: &sled::Error) -> OpenError {
+        if is_full(error) {
+            let path = self.directory.to_owned();
+            return OpenError::Full { path };
+        }
+        self.damaged(error.to_string())
+    }
+
     fn damaged(&self, what: String) -> OpenError {
         OpenError::Damaged {
             path: self.database.clone(),
             what,
             node: self.node,
         }
+    }
+}
+
+/// sled wraps some of the system's errors, and keeps their text.
+fn is_full(error: &sled::Error) -> bool {
+    match error {
+        sled::Error::Io(error) => {
+            error.kind() == io::ErrorKind::StorageFull
+                || error.to_string().contains("No space left")
+        }
+        _ => false,
     }
 }
 

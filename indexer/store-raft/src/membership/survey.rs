@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use proto_api::v1::{RaftCall, StoreMember, StoreNode, StoreNodeStatus, StoreStatus};
+use proto_api::v1::{RaftCall, RaftHeader, StoreMember, StoreNode, StoreNodeStatus, StoreStatus};
 
 use crate::network::within;
 use crate::node::Node;
-use crate::peers::{Lane, header};
-use crate::types::NodeId;
+use crate::peers::{Lane, addressed};
+use crate::types::{DirectoryId, NodeId};
 
 /// How long a node may take to say how it does.
 pub(super) const INSPECT: Duration = Duration::from_secs(2);
@@ -53,16 +53,38 @@ impl Node {
     pub(super) async fn inspect(&self, id: NodeId, address: &str) -> Result<StoreNode, String> {
         let asked = async {
             let mut client = self.peers.client(address, Lane::Log)?;
-            within(INSPECT, client.inspect(self.call_to(id))).await
+            within(
+                INSPECT,
+                client.inspect(self.call_to(id, bytes::Bytes::new())),
+            )
+            .await
         };
         asked.await.map_err(|status| status.message().to_owned())
     }
 
-    pub(super) fn call_to(&self, id: NodeId) -> RaftCall {
-        RaftCall {
-            header: Some(header(self.standing.cluster(), self.options.node_id, id)),
-            payload: bytes::Bytes::new(),
-        }
+    /// A message to a node; to the very directory that it was added with, if it is
+    /// a member.
+    pub(crate) fn call_to(&self, id: NodeId, payload: bytes::Bytes) -> tonic::Request<RaftCall> {
+        let directory = self.directory_of(id).unwrap_or_default();
+        let header = RaftHeader {
+            version: crate::wire::VERSION,
+            cluster: self.standing.cluster().map(|cluster| cluster.0),
+            from: self.options.node_id,
+            to: id,
+            from_directory: self.disk.identity().0,
+            to_directory: directory.0,
+        };
+        let call = RaftCall {
+            header: Some(header),
+            payload,
+        };
+        addressed(call, directory)
+    }
+
+    /// The directory that a member was added with.
+    pub(crate) fn directory_of(&self, id: NodeId) -> Option<DirectoryId> {
+        let membership = self.membership();
+        Some(membership.membership().get_node(&id)?.directory)
     }
 
     /// At the leader: entries that each node has not acknowledged.

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::Link;
-use crate::peers::Lane;
+use crate::peers::{Lane, addressed};
 use crate::snapshot::SnapshotImage;
 use crate::types::{NodeId, TypeConfig};
 use crate::wire::{self, SnapshotHead};
@@ -28,6 +28,7 @@ impl Link {
         snapshot: Snapshot<TypeConfig>,
     ) -> Result<SnapshotResponse<NodeId>, Status> {
         let (meta, image) = (snapshot.meta, snapshot.snapshot);
+        let (term, upto) = (vote.leader_id().term, meta.last_log_id);
         tracing::info!(target_node = self.target, snapshot = %meta.snapshot_id, "sending a snapshot");
         let head = RaftSnapshotPiece {
             header: Some(self.header()),
@@ -44,13 +45,17 @@ impl Link {
         // Ends when all is sent or nobody takes the pieces any more.
         tokio::task::spawn_blocking(move || make_pieces(head, *image, &sender, &progress));
         let mut client = self.links.peers.client(&self.address, Lane::Snapshot)?;
-        let reply = client.install_snapshot(ReceiverStream::new(pieces));
+        let reply = client.install_snapshot(addressed(ReceiverStream::new(pieces), self.directory));
         let stalled = stalled(&sent, self.links.snapshot_stall);
         let reply = tokio::select! {
             reply = reply => reply?.into_inner(),
             error = stalled => return Err(error),
         };
-        wire::decode(&reply.payload)
+        let response: SnapshotResponse<NodeId> = wire::decode(&reply.payload)?;
+        if response.vote == vote {
+            self.links.promises.note(self.target, term, upto);
+        }
+        Ok(response)
     }
 }
 

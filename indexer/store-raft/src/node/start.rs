@@ -16,7 +16,7 @@ use crate::disk::{Disk, DiskOptions, OpenError};
 use crate::elections;
 use crate::machine::Machine;
 use crate::metrics::Metrics;
-use crate::network::Links;
+use crate::network::{Links, Promises};
 use crate::options::{InvalidOptions, RaftOptions};
 use crate::peers::Peers;
 use crate::proposer::Queue;
@@ -99,10 +99,12 @@ async fn start(options: RaftOptions) -> Result<Arc<RaftStore>, StartError> {
     let metrics = Arc::new(Metrics::default());
     let links = Links {
         node_id: options.node_id,
+        directory: disk.identity(),
         peers: Arc::clone(&peers),
         standing: Arc::clone(&standing),
         metrics: Arc::clone(&metrics),
         snapshot_stall: options.snapshot_stall,
+        promises: Promises::default(),
     };
     let config = Arc::new(config(&options)?);
     let raft: Raft<TypeConfig> = Raft::new(options.node_id, config, links, log, machine)

@@ -30,10 +30,9 @@ impl Receiving {
     pub(super) async fn receive(
         &self,
         node: &Node,
-        head: &[u8],
+        head: SnapshotHead,
         pieces: &mut Streaming<RaftSnapshotPiece>,
     ) -> Result<SnapshotResponse<NodeId>, Status> {
-        let head: SnapshotHead = wire::decode(head)?;
         let vote = node.raft.metrics().borrow().vote;
         if vote > head.vote {
             // The sender leads no more.

@@ -19,8 +19,8 @@ const PIECE_MAX: u64 = 64 << 20;
 pub enum LoadError {
     /// It is not as it was written.
     #[error(
-        "the snapshot is damaged: {what}; restore the directory, or remove the node from the \
-         cluster and join a new one with another number and an empty directory"
+        "the snapshot is damaged: {what}; remove the node from the cluster and join a new one with \
+         another number and an empty directory"
     )]
     Damaged {
         /// What is wrong.

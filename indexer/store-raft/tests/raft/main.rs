@@ -2,7 +2,9 @@
 
 mod batches;
 mod conformance;
+mod directories;
 mod failover;
+mod forged;
 mod handover;
 mod membership;
 mod net;

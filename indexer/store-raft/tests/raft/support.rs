@@ -1,13 +1,15 @@
 //! Clusters of nodes in this process, each with a runtime of its own, so that it
 //! can be stopped as a kill would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use indexer_store::{AppendError, Appended, IndexWatch, IndexWriter, WatchItem, WatchStream};
 use indexer_store_raft::{AdminClient, NodeId, RaftOptions, RaftStore, server};
+use proto_api::v1::store_raft_client::StoreRaftClient;
+use proto_api::v1::{RaftCall, RaftHeader};
 use proto_model::{Batch, Revision};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -113,6 +115,32 @@ impl Cluster {
         Self::make(count, None, change).await
     }
 
+    /// Node 1 alone, and the number of its directory, as it says while it is fresh.
+    pub(crate) async fn of_one_seen_fresh() -> (Self, u64) {
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            net: None,
+            directories: tempfile::tempdir().expect("a directory"),
+            change: |_| {},
+        };
+        cluster.add(1).await;
+        let node = cluster.node(1);
+        let connected = StoreRaftClient::connect(format!("http://{}", node.address)).await;
+        let header = RaftHeader {
+            version: 2,
+            ..RaftHeader::default()
+        };
+        let asked = RaftCall {
+            header: Some(header),
+            ..RaftCall::default()
+        };
+        let told = connected.expect("connected").inspect(asked).await;
+        let directory = told.expect("an answer").into_inner().directory;
+        node.admin().init(&[]).await.expect("made");
+        cluster.ready().await;
+        (cluster, directory.expect("it is fresh"))
+    }
+
     /// The same, on a network that can be cut.
     pub(crate) async fn with_net(count: u64, change: Change) -> Self {
         Self::make(count, Some(Net::new()), change).await
@@ -146,7 +174,7 @@ impl Cluster {
     }
 
     async fn start(&mut self, id: NodeId, outside: TcpListener) {
-        let data = self.directories.path().join(id.to_string());
+        let data = self.data(id);
         let net = self.net.clone();
         let node = TestNode::start(id, &data, outside, net, self.change).await;
         self.nodes.push(node);
@@ -156,6 +184,11 @@ impl Cluster {
     pub(crate) fn kill(&mut self, id: NodeId) -> String {
         let index = self.index_of(id);
         self.nodes.remove(index).address.clone()
+    }
+
+    /// Where a node keeps its data.
+    pub(crate) fn data(&self, id: NodeId) -> PathBuf {
+        self.directories.path().join(id.to_string())
     }
 
     /// Starts a killed node again, where it was.
