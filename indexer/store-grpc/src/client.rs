@@ -10,6 +10,7 @@ mod metrics;
 mod nodes;
 mod options;
 mod reassembly;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use leader::Leader;
 use metrics::ClientMetrics;
 use nodes::Nodes;
 pub use options::{OptionsError, RemoteOptions};
+use trouble::Trouble;
 
 /// A store behind gRPC, on one node or several. Clones are the same client.
 ///
@@ -36,6 +38,9 @@ pub use options::{OptionsError, RemoteOptions};
 ///   another, from where the reader stands, and the reader does not notice. Only
 ///   where that needs a snapshot, or where no node serves it for
 ///   [`RemoteOptions::watch_patience`], does the watch end, with a retryable error.
+/// - **Times** of items are translated from the node's clock to this process's:
+///   an item that was longer on the way than the fastest one of the same watch is
+///   dated by so much before it was read.
 /// - **Never back**: nothing is delivered that lies before `after`, or before
 ///   what was delivered since.
 ///
@@ -55,6 +60,7 @@ struct Inner {
     leader: Leader,
     channels: Channels,
     metrics: ClientMetrics,
+    trouble: Trouble,
 }
 
 impl RemoteStore {
@@ -72,6 +78,7 @@ impl RemoteStore {
             leader,
             channels: Channels::default(),
             metrics: ClientMetrics::default(),
+            trouble: Trouble::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

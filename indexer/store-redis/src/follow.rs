@@ -57,7 +57,8 @@ pub(crate) struct Seen {
     pub(crate) trouble: Option<Arc<str>>,
 }
 
-/// A moment at which the history had everything that Redis had.
+/// A moment at which the history had everything that Redis had: before the
+/// question was sent that Redis answered so, as its answer may take time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Confirmed {
     pub(crate) at: Instant,
@@ -66,6 +67,7 @@ pub(crate) struct Confirmed {
 }
 
 impl Confirmed {
+    /// To be taken before Redis is asked.
     fn now() -> Self {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -95,8 +95,9 @@ impl Watcher {
 
     /// The item, unless it is a heartbeat that Redis has not confirmed.
     fn backed(&mut self, item: WatchItem) -> Result<Option<WatchItem>, WatchError> {
-        let WatchItem::Heartbeat { revision, at_ms } = item else {
-            return Ok(Some(item));
+        let (revision, at_ms) = match item {
+            WatchItem::Heartbeat { revision, at_ms } => (revision, at_ms),
+            item => return Ok(Some(self.dated(item))),
         };
         let seen = self.seen.borrow();
         let silent = seen
@@ -119,6 +120,19 @@ impl Watcher {
             revision,
             at_ms: at_ms.min(confirmed.at_ms),
         }))
+    }
+}
+
+impl Watcher {
+    /// Changes, dated as Redis confirmed: the history dates them when it applied
+    /// them, and they may have been long on the way from Redis.
+    fn dated(&self, mut item: WatchItem) -> WatchItem {
+        if let WatchItem::Deltas { applied_at_ms, .. } = &mut item {
+            let confirmed = self.seen.borrow().confirmed;
+            let known = confirmed.map_or(*applied_at_ms, |confirmed| confirmed.at_ms);
+            *applied_at_ms = known.min(*applied_at_ms);
+        }
+        item
     }
 }
 

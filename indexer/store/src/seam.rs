@@ -110,8 +110,10 @@ pub enum WatchItem {
     Deltas {
         /// The position after these changes.
         revision: Revision,
-        /// When the store applied them, in milliseconds since the Unix epoch, by
-        /// its own clock.
+        /// When the store applied them, or a time before at which nothing was
+        /// missing, in milliseconds since the Unix epoch by the clock of the
+        /// process that reads: a client of a store elsewhere translates. 0 if it
+        /// is not known.
         applied_at_ms: u64,
         /// The changes, in order.
         deltas: Arc<[Delta]>,
@@ -120,7 +122,8 @@ pub enum WatchItem {
     Heartbeat {
         /// The store's position.
         revision: Revision,
-        /// The store's clock, in milliseconds since the Unix epoch.
+        /// When, in milliseconds since the Unix epoch by the clock of the process
+        /// that reads. 0 if it is not known.
         at_ms: u64,
     },
 }

@@ -118,7 +118,8 @@ impl Replica {
         Arc::clone(&self.content.read())
     }
 
-    /// Milliseconds since the store was last heard.
+    /// Milliseconds since the last moment that nothing is known to be missing of:
+    /// the time since the store was heard, and what that was on the way.
     #[must_use]
     pub fn age_ms(&self) -> u64 {
         self.freshness.age_ms()

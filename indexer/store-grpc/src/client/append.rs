@@ -10,6 +10,8 @@ use tonic::Request;
 
 use super::Inner;
 use super::backoff::Backoff;
+use super::connect::failed;
+use super::trouble::SOON;
 
 /// Hints followed in a row. Nodes that name each other in turn do not know.
 const HINTS_MAX: usize = 4;
@@ -45,6 +47,7 @@ struct Appending<'a> {
     inner: &'a Inner,
     request: AppendRequest,
     commands: usize,
+    begun: Instant,
     until: Instant,
     backoff: Backoff,
     target: String,
@@ -72,6 +75,7 @@ impl<'a> Appending<'a> {
             inner,
             request,
             commands,
+            begun: Instant::now(),
             until: Instant::now() + options.append_deadline,
             backoff: Backoff::new(options.backoff_min, options.backoff_max),
             target: inner.leader.address(),
@@ -90,6 +94,9 @@ impl<'a> Appending<'a> {
                 Err(failure) => failure,
             };
             tracing::debug!(node = self.target, %failure, "an append was not taken");
+            if self.tried + 1 >= self.inner.nodes.len() || self.begun.elapsed() >= SOON {
+                self.inner.trouble.say(&self.target, &failure);
+            }
             let pause = match self.judge(&failure) {
                 Next::Stop(error) => return Err(error),
                 Next::Hint(address) => {
@@ -129,7 +136,7 @@ impl<'a> Appending<'a> {
         request.set_timeout(limit);
         let mut client = StoreClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         let answer = match timeout(limit, client.append(request)).await {
-            Ok(answer) => answer.map_err(|status| StoreFailure::from(&status))?,
+            Ok(answer) => answer.map_err(|status| failed(&status, options.tls.is_some()))?,
             Err(_) => {
                 self.inner.channels.forget(&self.target);
                 return Err(unavailable(format!("no answer within {limit:?}")));

@@ -10,6 +10,7 @@ use tonic::{Request, Streaming};
 
 use super::Inner;
 use super::backoff::Backoff;
+use super::trouble::{SOON, explained};
 
 /// Messages are divided by the server far below this.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -28,13 +29,15 @@ pub(super) struct Open {
 /// on is the snapshot taken for what it is.
 pub(super) async fn open(inner: &Inner, after: Option<Revision>) -> Result<Open, WatchError> {
     let options = &inner.options;
-    let until = Instant::now() + options.watch_patience;
+    let begun = Instant::now();
+    let until = begun + options.watch_patience;
     let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
     loop {
         let mut last = StoreFailure::Unavailable {
             message: "no node was tried".to_owned(),
         };
         let mut snapshot = None;
+        let mut tried = String::new();
         for address in inner.nodes.in_order() {
             if snapshot.is_some() && inner.nodes.is_avoided(&address) {
                 continue;
@@ -48,13 +51,17 @@ pub(super) async fn open(inner: &Inner, after: Option<Revision>) -> Result<Open,
                     tracing::debug!(node = address, %failure, "no watch here");
                     inner.metrics.watch_opened(failure.as_str());
                     inner.nodes.failed(&address);
-                    last = failure;
+                    if begun.elapsed() >= SOON {
+                        inner.trouble.say(&address, &failure);
+                    }
+                    (last, tried) = (failure, address);
                 }
             }
         }
         if let Some(open) = snapshot {
             return Ok(opened(inner, open));
         }
+        inner.trouble.say(&tried, &last);
         let delay = backoff.delay();
         if Instant::now() + delay >= until {
             let reason = format!("no node of the store serves a watch; last: {last}");
@@ -88,7 +95,7 @@ async fn try_node(
     let channel = connecting
         .await
         .map_err(|_| unavailable("connecting took too long"))?
-        .map_err(|error| unavailable(chain(&error)))?;
+        .map_err(|error| unavailable(explained(&chain(&error), options.tls.is_some())))?;
     let mut client = StoreClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let request = Request::new(v1::WatchRequest {
         after: after.map(|revision| revision.0),
@@ -103,7 +110,7 @@ async fn try_node(
     let (first, stream) = timeout(limit, opening)
         .await
         .map_err(|_| unavailable(format!("said nothing within {limit:?}")))?
-        .map_err(|status| StoreFailure::from(&status))?;
+        .map_err(|status| failed(&status, options.tls.is_some()))?;
     if first.is_none() {
         return Err(unavailable("ended the watch without a word"));
     }
@@ -112,6 +119,17 @@ async fn try_node(
         first,
         stream,
     })
+}
+
+/// A status as a failure; the transport's own with what it means.
+pub(super) fn failed(status: &tonic::Status, tls: bool) -> StoreFailure {
+    match std::error::Error::source(status) {
+        Some(source) => {
+            let text = format!("{}: {}", status.message(), chain(source));
+            unavailable(explained(&text, tls))
+        }
+        None => StoreFailure::from(status),
+    }
 }
 
 fn unavailable(error: impl ToString) -> StoreFailure {

@@ -1,5 +1,6 @@
 //! One watch of a reader, over as many nodes as it takes.
 
+mod clock;
 mod place;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Inner;
 use super::backoff::Backoff;
 use super::connect::{Open, open};
+use clock::NodeClock;
 use place::{Place, Step};
 
 /// Why a node's watch cannot be gone on with.
@@ -41,6 +43,7 @@ pub(super) fn follow(inner: Arc<Inner>, after: Option<Revision>) -> WatchStream 
         place: Place::new(after, inner.options.revision_bytes_max),
         inner,
         open: None,
+        clock: NodeClock::new(),
         fruitless: None,
         ended: false,
     };
@@ -61,6 +64,8 @@ struct Follower {
     inner: Arc<Inner>,
     place: Place,
     open: Option<Open>,
+    /// Of the node that is open.
+    clock: NodeClock,
     /// Since when nodes were left without a word for the reader in between.
     fruitless: Option<Fruitless>,
     ended: bool,
@@ -76,12 +81,16 @@ impl Follower {
         loop {
             let mut open = match self.open.take() {
                 Some(open) => open,
-                None => open_at(&self.inner, self.place.at()).await?,
+                None => {
+                    let open = open_at(&self.inner, self.place.at()).await?;
+                    self.clock = NodeClock::new();
+                    open
+                }
             };
             match self.step(&mut open).await {
                 Ok(Step::Deliver(item)) => {
                     (self.open, self.fruitless) = (Some(open), None);
-                    return Ok(item);
+                    return Ok(self.clock.translate(item));
                 }
                 Ok(Step::Nothing) => self.open = Some(open),
                 // The node is fine; the reader has to begin anew.

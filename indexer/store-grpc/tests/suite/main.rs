@@ -4,6 +4,7 @@ mod appends;
 mod back_pressure;
 mod batch;
 mod conformance;
+mod delays;
 mod failover;
 mod flood;
 mod hostile;

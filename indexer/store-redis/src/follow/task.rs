@@ -110,6 +110,7 @@ impl Task {
         // What was shown must not be followed by anything older.
         let history = self.shared.seen.borrow().history.clone();
         let shown = history.map_or(Revision(0), |history| history.revision());
+        let asked = Confirmed::now();
         let opened = open(&self.link, &self.keys, shown).await?;
         self.shared.metrics.opened(&opened);
         if self.place.is_none() {
@@ -121,7 +122,8 @@ impl Task {
         }
         self.show(&opened);
         // Nothing to read: what was just taken up is what there is.
-        self.heard(self.place.as_ref().map(|place| place.revision) == Some(opened.revision));
+        let all = self.place.as_ref().map(|place| place.revision) == Some(opened.revision);
+        self.heard(asked, all);
         loop {
             if let Some(ended) = self.read(&opened).await? {
                 return Ok(ended);
@@ -139,6 +141,7 @@ impl Task {
         command.arg("COUNT").arg(self.count).arg("BLOCK").arg(block);
         command.arg("STREAMS").arg(self.keys.stream());
         command.arg(format!("{}-0", place.revision.0));
+        let sent = Confirmed::now();
         let entries = entries::read(self.link.command(&command).await?)?;
         let (found, asked_for) = (entries.len(), self.count);
         if let Some(ended) = self.take(entries) {
@@ -148,7 +151,7 @@ impl Task {
         if found == 0 || self.asked.elapsed() > ASK {
             return self.ask().await;
         }
-        self.heard(found < asked_for);
+        self.heard(sent, found < asked_for);
         Ok(None)
     }
 
@@ -197,6 +200,7 @@ impl Task {
         self.asked = Instant::now();
         let mut invocation = POLL.prepare_invoke();
         invocation.key(self.keys.meta());
+        let sent = Confirmed::now();
         let mut answer = self.link.script(&invocation).await?;
         if answer.text()? != "same" {
             return Ok(Some(Ended::OpenAgain));
@@ -217,26 +221,26 @@ impl Task {
             let at = (place.total, checkpoint_total, checkpoint_bytes);
             self.checkpointer.consider(history, epoch, at);
         }
-        self.heard(all);
+        self.heard(sent, all);
         Ok(None)
     }
 
-    /// Redis answered, and perhaps nothing is missing.
-    fn heard(&self, all: bool) {
-        let now = Confirmed::now();
+    /// Redis answered what it was asked at `sent`, and perhaps nothing is missing
+    /// as of then.
+    fn heard(&self, sent: Confirmed, all: bool) {
         let shown = self
             .place
             .as_ref()
             .is_some_and(|place| place.shown().is_some());
         self.shared.seen.send_modify(|seen| {
-            seen.heard = Some(now.at);
+            seen.heard = Some(Instant::now());
             seen.trouble = None;
             if all && shown {
-                seen.confirmed = Some(now);
+                seen.confirmed = Some(sent);
             }
         });
         if all && shown {
-            let seconds = now.at_ms as f64 / 1e3;
+            let seconds = sent.at_ms as f64 / 1e3;
             self.shared.metrics.confirmed_seconds.set(seconds);
         }
     }

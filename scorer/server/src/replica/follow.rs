@@ -1,6 +1,6 @@
 //! The follower: one watch after another, each from where the last one ended.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use indexer_store::{IndexWatch, WatchError, WatchItem};
@@ -150,32 +150,56 @@ async fn one_watch(replica: &Replica, watch: &dyn IndexWatch, led: &mut bool) ->
     }
 }
 
+/// A snapshot in the making.
+struct Aside {
+    content: Content,
+    /// When it began: it is as of then, or a little later.
+    since: Instant,
+}
+
+/// How long ago it was so that the item says, by this process's clock, which
+/// items carry times of. Nothing where no time is known.
+fn delay(item: &WatchItem) -> Duration {
+    let at_ms = match item {
+        WatchItem::Deltas { applied_at_ms, .. } => *applied_at_ms,
+        WatchItem::Heartbeat { at_ms, .. } => *at_ms,
+        _ => 0,
+    };
+    if at_ms == 0 {
+        return Duration::ZERO;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+        .saturating_sub(Duration::from_millis(at_ms))
+}
+
 /// Takes one item. `aside` is the snapshot in the making.
-fn take(
-    replica: &Replica,
-    aside: &mut Option<Content>,
-    item: WatchItem,
-) -> Result<Taken, WatchEnd> {
+fn take(replica: &Replica, aside: &mut Option<Aside>, item: WatchItem) -> Result<Taken, WatchEnd> {
+    let delay = delay(&item);
     let taken = match (item, aside.take()) {
         (WatchItem::SnapshotBegin, _) => {
-            *aside = Some(replica.aside());
+            *aside = Some(Aside {
+                content: replica.aside(),
+                since: Instant::now(),
+            });
             Taken::Aside
         }
-        (WatchItem::Snapshot(deltas), Some(content)) => {
-            let change = || content.apply(&deltas);
-            replica.memory.within(content.index(), change);
-            *aside = Some(content);
+        (WatchItem::Snapshot(deltas), Some(making)) => {
+            let change = || making.content.apply(&deltas);
+            replica.memory.within(making.content.index(), change);
+            *aside = Some(making);
             Taken::Aside
         }
-        (WatchItem::SnapshotEnd(revision), Some(content)) => {
-            take_over(replica, content, revision)?;
-            Taken::Led
+        (WatchItem::SnapshotEnd(revision), Some(making)) => {
+            take_over(replica, making.content, revision)?;
+            replica.freshness.heard_snapshot(making.since.elapsed());
+            return Ok(Taken::Led);
         }
         (WatchItem::Snapshot(_), None) => return Err(WatchEnd::OutOfPlace("snapshot piece")),
         (WatchItem::SnapshotEnd(_), None) => return Err(WatchEnd::OutOfPlace("snapshot end")),
         (WatchItem::Deltas { .. }, Some(_)) => return Err(WatchEnd::OutOfPlace("change")),
-        (WatchItem::Heartbeat { .. }, Some(content)) => {
-            *aside = Some(content);
+        (WatchItem::Heartbeat { .. }, Some(making)) => {
+            *aside = Some(making);
             Taken::Aside
         }
         (
@@ -187,7 +211,7 @@ fn take(
         (WatchItem::Heartbeat { revision, .. }, None) => advance(replica, revision, |_| ()),
     };
     if taken == Taken::Led {
-        replica.freshness.heard();
+        replica.freshness.heard(delay);
     }
     Ok(taken)
 }

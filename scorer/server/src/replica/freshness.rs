@@ -1,7 +1,7 @@
-//! When the store was last heard, and whether it is heard now.
+//! As of when the index is, and whether the store is heard now.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use proto_model::Revision;
 use tokio::sync::watch;
@@ -10,8 +10,11 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Freshness {
     start: Instant,
-    /// Milliseconds after `start`.
-    heard_ms: AtomicU64,
+    /// When it was last so that nothing was missing, in milliseconds after
+    /// `start`; [`NEVER`] before anything was heard.
+    as_of_ms: AtomicI64,
+    /// Whether that is guessed from a snapshot, which carries no time.
+    guessed: AtomicBool,
     connected: AtomicBool,
     resets: AtomicU64,
     reconnects: AtomicU64,
@@ -22,11 +25,15 @@ pub(super) struct Freshness {
     reached: watch::Sender<Option<Revision>>,
 }
 
+/// Nothing was heard yet.
+const NEVER: i64 = i64::MIN;
+
 impl Freshness {
     pub(super) fn new() -> Self {
         Self {
             start: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            as_of_ms: AtomicI64::new(NEVER),
+            guessed: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             resets: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
@@ -37,9 +44,22 @@ impl Freshness {
         }
     }
 
-    /// The store led further, or said that there is nothing further.
-    pub(super) fn heard(&self) {
-        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+    /// The store led further, or said that there is nothing further: as things
+    /// were `delay` ago.
+    pub(super) fn heard(&self, delay: Duration) {
+        self.heard_at(self.now_ms(), delay);
+        self.led();
+    }
+
+    /// A snapshot was taken over that began to come `since` ago. The first item
+    /// after it says how late it was.
+    pub(super) fn heard_snapshot(&self, since: Duration) {
+        self.heard_at(self.now_ms(), since);
+        self.guessed.store(true, Ordering::Relaxed);
+        self.led();
+    }
+
+    fn led(&self) {
         self.connected.store(true, Ordering::Relaxed);
         self.refusals_in_a_row.store(0, Ordering::Relaxed);
     }
@@ -92,9 +112,29 @@ impl Freshness {
         self.connected.load(Ordering::Relaxed)
     }
 
+    /// Milliseconds since the last moment that nothing is missing of. Before
+    /// anything was heard, since the start.
     pub(super) fn age_ms(&self) -> u64 {
-        self.now_ms()
-            .saturating_sub(self.heard_ms.load(Ordering::Relaxed))
+        self.age_at(self.now_ms())
+    }
+
+    /// What came late does not undo what is known of a later moment.
+    fn heard_at(&self, now_ms: i64, delay: Duration) {
+        let as_of = now_ms.saturating_sub(milliseconds(delay));
+        // One follower writes.
+        if self.guessed.swap(false, Ordering::Relaxed) {
+            self.as_of_ms.store(as_of, Ordering::Relaxed);
+        } else {
+            self.as_of_ms.fetch_max(as_of, Ordering::Relaxed);
+        }
+    }
+
+    fn age_at(&self, now_ms: i64) -> u64 {
+        let as_of = match self.as_of_ms.load(Ordering::Relaxed) {
+            NEVER => 0,
+            as_of => as_of,
+        };
+        u64::try_from(now_ms.saturating_sub(as_of)).unwrap_or(0)
     }
 
     pub(super) fn resets(&self) -> u64 {
@@ -117,9 +157,13 @@ impl Freshness {
         self.followers.load(Ordering::Relaxed)
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn now_ms(&self) -> i64 {
+        milliseconds(self.start.elapsed())
     }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// One running follower.
@@ -129,5 +173,33 @@ pub(super) struct Following<'a>(&'a AtomicU64);
 impl Drop for Following<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_the_time_since_receipt_and_the_delay_before_it() {
+        let freshness = Freshness::new();
+        assert_eq!(freshness.age_at(700), 700, "since the start");
+        freshness.heard_at(1000, Duration::from_secs(3));
+        assert_eq!(freshness.age_at(1000), 3000, "older than this process");
+        assert_eq!(freshness.age_at(1500), 3500);
+        freshness.heard_at(2000, Duration::from_millis(20));
+        assert_eq!(freshness.age_at(2001), 21);
+        freshness.heard_at(2500, Duration::from_secs(9));
+        assert_eq!(freshness.age_at(2501), 521, "a later moment is known");
+    }
+
+    #[test]
+    fn what_follows_a_snapshot_says_how_old_it_is() {
+        let freshness = Freshness::new();
+        freshness.heard_snapshot(Duration::from_secs(2));
+        let now = freshness.now_ms();
+        assert!(freshness.age_at(now) >= 2000);
+        freshness.heard_at(now, Duration::from_secs(9));
+        assert_eq!(freshness.age_at(now), 9000);
     }
 }

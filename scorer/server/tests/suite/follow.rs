@@ -69,6 +69,31 @@ fn deltas(revision: u64, keys: &[u64]) -> Result<WatchItem, WatchError> {
     })
 }
 
+/// Says what was so `seconds` ago.
+fn late(revision: u64, seconds: u64) -> Result<WatchItem, WatchError> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_millis() as u64;
+    Ok(WatchItem::Heartbeat {
+        revision: Revision(revision),
+        at_ms: now - seconds * 1000,
+    })
+}
+
+/// Bytes that were held up on the way are not fresh because they arrive.
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_is_as_old_as_it_is() {
+    let mut first = snapshot(5, &[1]);
+    first.extend([late(5, 100), deltas(6, &[2])]);
+    // Without a time only the receipt counts; what is known of later stays.
+    let mut second = snapshot(5, &[1]);
+    second.extend([late(6, 100)]);
+    let (fresh, _) = play(vec![first], 6).await;
+    let (stale, _) = play(vec![second], 6).await;
+    assert!(fresh.age_ms() < 100_000, "{}", fresh.age_ms());
+    assert!(stale.age_ms() >= 100_000, "{}", stale.age_ms());
+    assert_eq!(stale.state(), ReplicaState::Stale);
+}
+
 fn held(replica: &Replica, keys: &[u64]) -> usize {
     let keys: Vec<_> = keys.iter().copied().map(BlockKey).collect();
     let mut scratch = Scratch::new();
