@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Score(args) => score::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(args) => endpoints::run(args).await.map(|()| ExitCode::SUCCESS),
-            Command::Forget(args) => forget::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Forget(args) => forget::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Config { action } => config_command::run(&action).map(|()| ExitCode::SUCCESS),
         }

@@ -1,5 +1,6 @@
 //! The ingestor as a role: start, readiness, upkeep, drain.
 
+mod removal;
 mod retire;
 mod routes;
 

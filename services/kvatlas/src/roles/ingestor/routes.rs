@@ -9,19 +9,20 @@ use axum::response::Json;
 use axum::routing::{delete, get};
 use indexer_ingest::{Monitor, PublisherView};
 use indexer_store::IndexWriter;
-use proto_model::{Batch, Command, Endpoint, Rank};
+use proto_model::{Endpoint, Rank};
 use serde::Deserialize;
 
+use super::removal;
 use crate::doctor::{IngestReport, ReportedFinding, ReportedPublisher};
 
 /// `GET /v1/ingest`, and `DELETE /v1/endpoints?endpoint=CLUSTER/ADDRESS[&rank=N]`.
 pub(super) fn router(monitor: Monitor, store: Arc<dyn IndexWriter>) -> Router {
+    let remove = Router::new()
+        .route("/v1/endpoints", delete(remove))
+        .with_state((monitor.clone(), store));
     let report = Router::new()
         .route("/v1/ingest", get(report))
         .with_state(monitor);
-    let remove = Router::new()
-        .route("/v1/endpoints", delete(remove))
-        .with_state(store);
     report.merge(remove)
 }
 
@@ -65,22 +66,14 @@ struct Removal {
 }
 
 async fn remove(
-    State(store): State<Arc<dyn IndexWriter>>,
+    State((monitor, store)): State<(Monitor, Arc<dyn IndexWriter>)>,
     Query(removal): Query<Removal>,
 ) -> Result<StatusCode, (StatusCode, String)> {
     let endpoint: Endpoint = removal
         .endpoint
         .parse()
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("endpoint: {error}\n")))?;
-    let command = Command::EndpointRemoved {
-        endpoint,
-        rank: removal.rank.map(Rank),
-    };
-    let appended = store
-        .append(&Batch {
-            commands: vec![command],
-        })
-        .await;
-    appended.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")))?;
+    let rank = removal.rank.map(Rank);
+    removal::remove(endpoint, rank, &monitor, store.as_ref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

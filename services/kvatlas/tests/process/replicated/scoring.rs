@@ -143,6 +143,15 @@ fn operators_commands_reach_separate_roles() {
     ];
     let found = text(&run(&doctor).stdout);
     assert!(!found.contains("no report"), "{found}");
+    let refused = |endpoint: &str, at: &str, code| {
+        let output = run(&["forget", endpoint, "--http", at]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stdout));
+        text(&output.stderr)
+    };
+    let unknown = refused("west/10.1.2.3:8000", &one.at("http"), 1);
+    assert!(unknown.contains("default/10.1.2.3:8000"), "{unknown}");
+    let scorers = refused("default/10.1.2.3:8000", &scorer.at("http"), 2);
+    assert!(scorers.contains("http://INGESTOR:7501"), "{scorers}");
     let forget = ["forget", "default/10.1.2.3:8000", "--http", &one.at("http")];
     let forgotten = run(&forget);
     assert!(forgotten.status.success(), "{}", text(&forgotten.stderr));

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::cluster::{Cluster, engine, settled};
-use super::role::ready;
-use crate::running::{run, text};
+use super::role::{Role, free_port, http, ready};
+use crate::running::{run, text, wait_for};
 
 fn openssl(folder: &Path, args: &str) {
     let output = Command::new("openssl")
@@ -85,4 +85,21 @@ fn only_who_has_a_certificate_of_the_authority_takes_part() {
         let output = run(&[&status[..], strange].concat());
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
     }
+
+    // Who comes without TLS is told what is wrong, and does not get in.
+    let (bind, http_at) = (
+        format!("tcp://127.0.0.1:{}", free_port()),
+        format!("127.0.0.1:{}", free_port()),
+    );
+    let plain = [
+        "ingestor", "--bind", &bind, "--http", &http_at, "--store", at,
+    ];
+    let plain = Role::start(&plain);
+    let url = format!("{}/readyz", plain.at("http"));
+    let said = wait_for("words about TLS", || {
+        let (status, said) = http("GET", &url);
+        assert_ne!(status, 200, "{said}");
+        said.contains("last:").then_some(said)
+    });
+    assert!(said.contains("TLS expected"), "{said}");
 }
