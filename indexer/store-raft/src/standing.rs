@@ -319,6 +319,20 @@ mod tests {
     }
 
     #[test]
+    fn appends_are_held_back_until_the_last_hold_ends() {
+        let standing = begun();
+        assert!(!standing.held());
+        let (one, other) = (standing.hold(), standing.hold());
+        drop(one);
+        assert!(standing.held(), "the other still holds");
+        drop(other);
+        assert!(!standing.held());
+        standing.drain();
+        drop(standing.hold());
+        assert!(standing.held(), "it drains");
+    }
+
+    #[test]
     fn the_first_reason_to_end_stands() {
         let standing = begun();
         standing.end("shut down", false);
