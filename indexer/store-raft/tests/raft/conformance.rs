@@ -1,5 +1,7 @@
 //! The suite of the seams, on one node and on three.
 
+use std::time::Duration;
+
 use indexer_store::conformance::Setup;
 use indexer_store_raft::RaftOptions;
 
@@ -11,6 +13,9 @@ fn change(setup: Setup) -> Change {
         options.log_bytes = 1 << 16;
         options.log_share_percent = 0;
         options.log_keep_entries = 4;
+        // Freshness is not what is tested here, and a large batch takes a while on
+        // a busy machine.
+        options.watches.contact_max = Duration::from_secs(60);
     }
     fn short_history(options: &mut RaftOptions) {
         options.history.ring_bytes = 1 << 14;
