@@ -112,11 +112,7 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
         // The hub's files, and the operator's commands.
         "ureq" => &["scorer-prompt", "services-kvatlas"],
         "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
-        "postcard" => &[
-            "indexer-store",
-            "indexer-store-raft",
-            "indexer-store-redis",
-        ],
+        "postcard" => &["indexer-store", "indexer-store-raft", "indexer-store-redis"],
         "serde_yaml_ng"
         | "hyper"
         | "hyper-util"
