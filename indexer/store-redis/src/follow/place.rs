@@ -66,7 +66,11 @@ impl Place {
     /// Takes the entry if it is the next one.
     pub(super) fn take(&mut self, entry: &Entry) -> Result<Step, AppendError> {
         match &entry.what {
-            What::Batch { batch, total, .. } if entry.revision.0 == self.revision.0 + 1 => {
+            What::Batch {
+                batch,
+                total,
+                bytes,
+            } if self.is_next(entry.revision, *total, *bytes) => {
                 self.apply(batch)?;
                 self.total = *total;
             }
@@ -82,6 +86,13 @@ impl Place {
         }
         self.revision = entry.revision;
         Ok(Step::Taken)
+    }
+
+    /// Whether a batch follows what was taken. The sum of bytes tells a stream
+    /// that was put back in time and went on with other batches, on the same
+    /// server and so in the same epoch.
+    fn is_next(&self, revision: Revision, total: u64, bytes: usize) -> bool {
+        revision.0 == self.revision.0 + 1 && total == self.total + bytes as u64
     }
 
     /// Shows the state if it has come far enough: in `history`, if there is one
@@ -135,7 +146,7 @@ mod tests {
             what: What::Batch {
                 batch: Batch::default(),
                 total: revision * 10,
-                bytes: 1,
+                bytes: 10,
             },
         }
     }
@@ -152,7 +163,7 @@ mod tests {
     fn place(revision: u64, until: u64) -> Place {
         let options = HistoryOptions::default();
         let state = State::new(options.limits);
-        Place::loaded(state, Revision(revision), 0, Revision(until))
+        Place::loaded(state, Revision(revision), revision * 10, Revision(until))
     }
 
     #[test]
@@ -177,6 +188,27 @@ mod tests {
         assert_eq!(history.revision(), Revision(99));
         assert_eq!(place.epoch.as_deref(), Some("99"));
         assert_eq!(place.take(&batch(101)).expect("open"), Step::Hole);
-        assert_eq!(place.take(&batch(100)).expect("open"), Step::Taken);
+        let mut next = batch(100);
+        assert_eq!(place.take(&next).expect("open"), Step::Hole, "another sum");
+        if let What::Batch { total, .. } = &mut next.what {
+            *total = 110;
+        }
+        assert_eq!(place.take(&next).expect("open"), Step::Taken);
+    }
+
+    #[test]
+    fn a_stream_that_was_put_back_and_went_on_otherwise_is_no_continuation() {
+        let options = HistoryOptions::default();
+        let mut place = place(10, 11);
+        assert_eq!(place.take(&batch(11)).expect("open"), Step::Taken);
+        place.show(None, "e", &options).expect("is shown");
+        // Here 11 had ten bytes; where it had twelve, 12 says so.
+        let mut other = batch(12);
+        if let What::Batch { total, .. } = &mut other.what {
+            *total += 2;
+        }
+        assert_eq!(place.take(&other).expect("open"), Step::Hole);
+        assert_eq!(place.revision, Revision(11));
+        assert_eq!(place.take(&batch(12)).expect("open"), Step::Taken);
     }
 }
