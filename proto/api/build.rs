@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "kvatlas/v1/scorer.proto",
     "kvatlas/v1/index.proto",
     "kvatlas/v1/raft.proto",
+    "kvatlas/v1/routes.proto",
     "kvatlas/v1/store.proto",
     "kvatlas/v1/store_admin.proto",
     "indexer/v1/indexer.proto",

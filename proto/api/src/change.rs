@@ -12,6 +12,7 @@ impl From<&Delta> for v1::Delta {
     fn from(delta: &Delta) -> Self {
         let change = match delta {
             Delta::HolderBegan { holder, publisher } => Change::HolderBegan(v1::HolderBegan {
+                source: v1::Source::Confirmed.into(),
                 holder: holder.0,
                 publisher: Some(publisher.into()),
             }),

@@ -102,7 +102,7 @@ pub(crate) fn profile(value: i32) -> Result<Profile, UnknownValue> {
     match v1::Profile::try_from(value) {
         Ok(v1::Profile::Content) => Ok(Profile::Content),
         Ok(v1::Profile::Engine) => Ok(Profile::Engine),
-        Ok(v1::Profile::Unspecified) | Err(_) => Err(UnknownValue {
+        Ok(v1::Profile::Text | v1::Profile::Unspecified) | Err(_) => Err(UnknownValue {
             field: "profile",
             value,
         }),

@@ -245,6 +245,8 @@ impl From<ScoreQuery> for ScoreRequest {
                 .map_or(0, |limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             include_unmatched: query.include_unmatched,
             include_token_ids: query.include_token_ids,
+            include_route_keys: false,
+            estimation: None,
         }
     }
 }

@@ -30,6 +30,8 @@ impl ScoreAnswer {
             error: None,
             token_ids: self.token_ids,
             stores: self.stores.iter().map(Into::into).collect(),
+            route_keys: Vec::new(),
+            prompt_blocks: 0,
         }
     }
 }
@@ -66,6 +68,7 @@ impl From<&EndpointScore> for v1::EndpointScore {
             block_size: score.block_size,
             profile: v1::Profile::from(score.profile).into(),
             last_event_us: score.last_event.0,
+            speculative_tokens: 0,
         }
     }
 }

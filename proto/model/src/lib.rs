@@ -18,6 +18,7 @@ mod ids;
 mod keys;
 mod medium;
 mod prompt;
+mod route;
 mod space;
 mod trust;
 
@@ -35,5 +36,6 @@ pub use ids::{BlockKey, EngineHash, StreamId, Timestamp, TokenId};
 pub use keys::{Coverage, UnknowableReason, content_keys, engine_keys};
 pub use medium::{Medium, MediumSet, UnknownMedium};
 pub use prompt::{ItemForm, Lora, MediaItem, PromptContext};
+pub use route::{RouteKind, RouteRecorded, Source};
 pub use space::{Extras, KEY_VERSION, KeySpace, Profile, Scope};
 pub use trust::Trust;

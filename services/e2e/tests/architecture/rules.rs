@@ -1,12 +1,13 @@
 //! The rules, as tables. A new crate or library gets its row here first.
 
 /// Crates without a runtime, sockets or clocks.
-pub(crate) const SYNC_CORES: [&str; 5] = [
+pub(crate) const SYNC_CORES: [&str; 6] = [
     "proto-model",
     "indexer-events",
     "indexer-state",
     "scorer-index",
     "scorer-prompt",
+    "router-picker",
 ];
 
 /// What would make a sync core asynchronous.
@@ -91,10 +92,18 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
             ],
             &["indexer-state", "loadtest-recordings"],
         ),
+        "router-picker" => (&[], &[]),
+        "router-discovery" => (&["router-picker"], &[]),
+        "router-ext-proc" => (&["proto-api", "router-discovery", "router-picker"], &[]),
         "services-runtime" => (&[], &[]),
         "services-kvatlas" | "services-e2e" => (ANYTHING, &[]),
         // Engines and clients from outside know the wires only.
         "loadtest-recordings" | "loadtest-engines" => (&[], &[]),
+        "loadtest-engine-sim" => (&["loadtest-engines"], &[]),
+        "loadtest-gateway" => (
+            &["proto-api", "loadtest-engines", "loadtest-engine-sim"],
+            RECORDINGS,
+        ),
         "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
         // Appends of its own, which the wire takes as the model has them.
         "loadtest-store-bench" => (&["proto-model", "proto-api", "loadtest-engines"], &[]),
@@ -113,15 +122,27 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
         "ureq" => &["scorer-prompt", "services-kvatlas"],
         "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
         "postcard" => &["indexer-store", "indexer-store-raft", "indexer-store-redis"],
-        "serde_yaml_ng"
-        | "hyper"
-        | "hyper-util"
-        | "tracing-subscriber"
+        // Manifests are YAML too.
+        "serde_yaml_ng" => &["services-runtime", "router-discovery"],
+        // Servers with limits of their own; scrapes; load.
+        "hyper" | "hyper-util" => &[
+            "services-runtime",
+            "router-discovery",
+            "loadtest-engine-sim",
+            "loadtest-gateway",
+        ],
+        "tracing-subscriber"
         | "opentelemetry"
         | "opentelemetry_sdk"
         | "opentelemetry-otlp"
         | "tracing-opentelemetry" => &["services-runtime"],
-        "clap" => &["services-kvatlas", "loadtest-chaos"],
+        "clap" => &[
+            "services-kvatlas",
+            "loadtest-chaos",
+            "loadtest-engine-sim",
+            "loadtest-gateway",
+        ],
+        "envoy-types" | "rcgen" => &["router-ext-proc"],
         "openraft" | "sled" => &["indexer-store-raft"],
         "redis" => &["indexer-store-redis"],
         "kube" | "k8s-openapi" => &["router-discovery"],
@@ -142,7 +163,7 @@ const ENVIRONMENT: &[&str] = &["\"std::env::var\"", "\"std::env::vars\""];
 const CLOCKS: &[&str] = &["std::time::SystemTime::now", "std::time::Instant::now"];
 
 /// `scorer-prompt` is not among them: chat templates may ask for the date.
-pub(crate) const CLIPPY_FILES: [ClippyFile; 6] = [
+pub(crate) const CLIPPY_FILES: [ClippyFile; 7] = [
     ClippyFile {
         file: "services/clippy.toml",
         may_lift: ENVIRONMENT,
@@ -157,6 +178,7 @@ pub(crate) const CLIPPY_FILES: [ClippyFile; 6] = [
     sync_core("proto/model/clippy.toml"),
     sync_core("indexer/events/clippy.toml"),
     sync_core("scorer/index/clippy.toml"),
+    sync_core("router/picker/clippy.toml"),
     ClippyFile {
         file: "indexer/state/clippy.toml",
         may_lift: &[],

@@ -116,6 +116,8 @@ impl ScoreJson {
             limit: self.limit,
             include_unmatched: self.include_unmatched,
             include_token_ids: self.include_token_ids,
+            include_route_keys: false,
+            estimation: None,
         })
     }
 }

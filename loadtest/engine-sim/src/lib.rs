@@ -1,0 +1,1 @@
+//! Simulated vLLM engines: cache, scheduler, OpenAI HTTP, metrics, events.

@@ -1,0 +1,1 @@
+//! A real Envoy, endpoint pickers and simulated engines: the acceptance suite.
