@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Recomputes content-v1.json from docs/block-keys.md, with none of KVAtlas' code.
+"""Recomputes content-v1.json and text-v1.json from docs/block-keys.md, with none
+of KVAtlas' code.
 
 Needs the packages xxhash and cbor2. Profile `engine` is checked for the CBOR
 algorithms; the pickle ones and `builtin` come from CPython itself:
@@ -134,20 +135,39 @@ def check(vector):
     assert [f"{key:016x}" for key in keys] == vector["keys"], "keys"
 
 
+def check_text(vector):
+    data = b"\x02" + struct.pack("<I", vector["block_bytes"]) + counted(vector["model"].encode())
+    if vector.get("lora"):
+        data += b"\x01" + counted(vector["lora"].encode())
+    if vector.get("salt"):
+        data += b"\x02" + counted(vector["salt"].encode())
+    mask = xxh3(data, VERSION)
+    assert f"{mask:016x}" == vector["scope"], "scope"
+    size, text = vector["block_bytes"], bytes.fromhex(vector["text"])
+    keys, chain = [], None
+    for start in range(0, len(text) - size + 1, size)[: vector["max_blocks"]]:
+        local = xxh3(text[start : start + size], SEED)
+        chain = local if chain is None else xxh3(struct.pack("<QQ", chain, local), SEED)
+        keys.append(chain ^ mask)
+    assert [f"{key:016x}" for key in keys] == vector["keys"], "keys"
+
+
 def main():
-    vectors = json.loads((pathlib.Path(__file__).parent / "content-v1.json").read_text())
+    folder = pathlib.Path(__file__).parent
+    vectors = json.loads((folder / "content-v1.json").read_text())
+    texts = json.loads((folder / "text-v1.json").read_text())
     python_hash = sys.version_info >= (3, 12) and os.environ.get("PYTHONHASHSEED") == "42"
     checked = 0
-    for vector in vectors:
+    for vector in vectors + texts:
         if vector.get("engine", {}).get("algorithm") == "builtin" and not python_hash:
             print("left out:", vector["name"])
             continue
         try:
-            check(vector)
+            check_text(vector) if "text" in vector else check(vector)
         except AssertionError as error:
             sys.exit(f"{vector['name']}: {error} differ")
         checked += 1
-    print(f"{checked} of {len(vectors)} vectors agree")
+    print(f"{checked} of {len(vectors) + len(texts)} vectors agree")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ mod medium;
 mod prompt;
 mod route;
 mod space;
+mod text;
 mod trust;
 
 pub use change::{
@@ -38,4 +39,5 @@ pub use medium::{Medium, MediumSet, UnknownMedium};
 pub use prompt::{ItemForm, Lora, MediaItem, PromptContext};
 pub use route::{RouteKind, RouteRecorded, Source};
 pub use space::{Extras, KEY_VERSION, KeySpace, Profile, Scope};
+pub use text::TextSpace;
 pub use trust::Trust;

@@ -80,7 +80,7 @@ impl KeySpace {
     }
 }
 
-fn push_text(bytes: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(bytes: &mut Vec<u8>, text: &str) {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());

@@ -6,3 +6,4 @@ mod engine_golden;
 mod payload;
 mod properties;
 mod recorded;
+mod text_golden;
