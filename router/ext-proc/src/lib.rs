@@ -2,8 +2,10 @@
 
 mod decision;
 mod headers;
+mod scorers;
 
 pub use decision::{
     Asked, Decide, End, Refused, RefusedKind, Routed, Subset, SubsetEntry, Ticket, Usage,
 };
 pub use headers::Headers;
+pub use scorers::{Count, ScoreError, Scored, ScorerStats, Scorers, ScorersOptions};
