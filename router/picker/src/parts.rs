@@ -56,12 +56,13 @@ pub(crate) struct Blend(Weights);
 impl Blend {
     pub(crate) fn new(weights: &Weights) -> Self {
         let sum = weights.prefix + weights.queue + weights.running + weights.kv;
-        let by = if sum > 0.0 { 1.0 / sum } else { 0.0 };
+        // Not times the reciprocal, which is infinite for the smallest sums.
+        let by = if sum > 0.0 { sum } else { 1.0 };
         Self(Weights {
-            prefix: weights.prefix * by,
-            queue: weights.queue * by,
-            running: weights.running * by,
-            kv: weights.kv * by,
+            prefix: weights.prefix / by,
+            queue: weights.queue / by,
+            running: weights.running / by,
+            kv: weights.kv / by,
         })
     }
 
@@ -136,6 +137,22 @@ mod tests {
         let score =
             Blend::new(&Weights::default()).score(&candidate, &Unknown::among(&[candidate]));
         assert!((score - 1.0).abs() < 1e-12, "{score}");
+    }
+
+    #[test]
+    fn the_smallest_weight_of_all_still_makes_a_number() {
+        let smallest = Weights {
+            prefix: 5e-324,
+            queue: 0.0,
+            running: 0.0,
+            kv: 0.0,
+        };
+        let candidate = Candidate {
+            prefix: 0.5,
+            ..loaded(0, 0, 0.0)
+        };
+        let score = Blend::new(&smallest).score(&candidate, &Unknown::among(&[candidate]));
+        assert_eq!(score, 0.5);
     }
 
     #[test]

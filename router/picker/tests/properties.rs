@@ -11,6 +11,7 @@ fn any_number() -> impl Strategy<Value = f64> {
         8 => 0.0..=1.0,
         1 => any::<f64>(),
         1 => Just(f64::NAN),
+        1 => Just(5e-324),
         1 => Just(f64::INFINITY),
         1 => Just(f64::NEG_INFINITY),
     ]
