@@ -24,6 +24,7 @@ pub use limits::{RenderLimits, RequestLimits};
 pub use model::{LoadError, Model, ModelFiles, ModelOptions, SpecialTokens, TokenizerConfig};
 pub use prompt::{PromptError, TokenizedPrompt};
 pub use request::{
-    BodyError, ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate,
+    BodyError, ChatRequest, CompletionPrompt, CompletionRequest, PlainPrompt, TokenizeOptions,
+    Truncate,
 };
 pub use template::{Clock, ContentFormat, RenderError, Template, TemplateError};

@@ -9,6 +9,7 @@ mod error;
 mod fields;
 mod message;
 mod path;
+mod plain;
 mod tools;
 
 pub(crate) use chat::ChatParts;
@@ -16,6 +17,7 @@ pub use chat::ChatRequest;
 pub use completion::{CompletionPrompt, CompletionRequest};
 pub use error::BodyError;
 pub(crate) use message::{Message, Part};
+pub use plain::PlainPrompt;
 
 use proto_model::CacheSalt;
 
