@@ -2,6 +2,9 @@
 
 mod decision;
 mod headers;
+mod refusal;
+mod stream;
+mod wire;
 mod scorers;
 
 pub use decision::{
