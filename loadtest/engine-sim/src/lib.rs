@@ -1,1 +1,4 @@
 //! Simulated vLLM engines: cache, scheduler, OpenAI HTTP, metrics, events.
+
+pub mod engine;
+pub mod wire;

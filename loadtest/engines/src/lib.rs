@@ -6,20 +6,25 @@
 //! index is compared with: nothing here knows anything of the index but the
 //! public hash functions.
 
+mod batch;
 mod cache;
 mod engine;
 mod feed;
+mod link;
 mod outlet;
 mod process;
 mod prompts;
+mod publisher;
 mod rolling;
 mod wire;
 
+pub use batch::{BatchEvent, Form, StoredRun, batch};
 pub use cache::{Cache, Event, Hash};
 pub use engine::Engine;
 pub use feed::Feed;
 pub use outlet::Ports;
 pub use process::{Process, Program, free_port, free_ports, wait_for_port};
 pub use prompts::{BLOCK_SIZE, Population, Prompt};
+pub use publisher::{EventsEndpoint, Publisher, PublisherConfig};
 pub use rolling::{local_hashes, rolling_hashes};
 pub use wire::{payload, stamp};

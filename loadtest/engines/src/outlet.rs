@@ -2,15 +2,17 @@
 //! connected to also a replay socket.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use zeromq::{
-    PubSocket, RouterSocket, Socket, SocketRecv, SocketSend, XPubSocket, ZmqError, ZmqMessage,
+    Endpoint, PubSocket, RouterSocket, Socket, SocketRecv, SocketSend, XPubSocket, ZmqError,
+    ZmqMessage,
 };
 
 /// The end mark of a replay.
@@ -139,11 +141,11 @@ impl Bound {
 impl Sockets {
     async fn open(ports: Ports) -> Result<Self> {
         let mut events = PubSocket::new();
-        bind(&mut events, ports.events).await?;
+        bind(&mut events, local(ports.events)).await?;
         let mut router = RouterSocket::new();
-        bind(&mut router, ports.replay).await?;
+        bind(&mut router, local(ports.replay)).await?;
         let kept = Arc::new(Mutex::new(VecDeque::new()));
-        let replay = tokio::spawn(serve_replays(router, Arc::clone(&kept)));
+        let replay = tokio::spawn(serve_replays(router, Arc::clone(&kept), None));
         Ok(Self {
             events,
             kept,
@@ -152,12 +154,22 @@ impl Sockets {
     }
 }
 
-async fn bind(socket: &mut impl Socket, port: u16) -> Result<()> {
-    let address = format!("tcp://127.0.0.1:{port}");
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Returns the address with the port that port 0 became.
+pub(crate) async fn bind(socket: &mut impl Socket, address: SocketAddr) -> Result<SocketAddr> {
+    let mut bound = address;
+    let address = format!("tcp://{address}");
     let deadline = tokio::time::Instant::now() + BIND_LIMIT;
     loop {
         match socket.bind(&address).await {
-            Ok(_) => return Ok(()),
+            Ok(Endpoint::Tcp(_, port)) => {
+                bound.set_port(port);
+                return Ok(bound);
+            }
+            Ok(other) => bail!("{address} was bound as {other}"),
             Err(error) if tokio::time::Instant::now() > deadline => {
                 return Err(error).with_context(|| format!("bind {address}"));
             }
@@ -166,7 +178,12 @@ async fn bind(socket: &mut impl Socket, port: u16) -> Result<()> {
     }
 }
 
-async fn serve_replays(mut router: RouterSocket, kept: Arc<Mutex<VecDeque<Sent>>>) {
+/// With a topic, as vLLM from 0.26 on answers; without, as before.
+pub(crate) async fn serve_replays(
+    mut router: RouterSocket,
+    kept: Arc<Mutex<VecDeque<Sent>>>,
+    topic: Option<Bytes>,
+) {
     while let Ok(request) = router.recv().await {
         let frames = request.into_vec();
         let [identity, .., start] = frames.as_slice() else {
@@ -182,11 +199,12 @@ async fn serve_replays(mut router: RouterSocket, kept: Arc<Mutex<VecDeque<Sent>>
         };
         for sent in wanted {
             let sequence = sent.sequence.to_be_bytes();
-            if !reply(&mut router, identity, sequence, sent.payload).await {
+            if !reply(&mut router, identity, topic.clone(), sequence, sent.payload).await {
                 break;
             }
         }
-        reply(&mut router, identity, END, Bytes::new()).await;
+        let no_topic = topic.as_ref().map(|_| Bytes::new());
+        reply(&mut router, identity, no_topic, END, Bytes::new()).await;
     }
 }
 
@@ -194,18 +212,22 @@ async fn serve_replays(mut router: RouterSocket, kept: Arc<Mutex<VecDeque<Sent>>
 async fn reply(
     router: &mut RouterSocket,
     identity: &Bytes,
+    topic: Option<Bytes>,
     sequence: [u8; 8],
     payload: Bytes,
 ) -> bool {
     let mut message = ZmqMessage::from(identity.clone());
     message.push_back(Bytes::new());
+    if let Some(topic) = topic {
+        message.push_back(topic);
+    }
     message.push_back(Bytes::copy_from_slice(&sequence));
     message.push_back(payload);
     let sent = tokio::time::timeout(REPLAY_PATIENCE, router.send(message)).await;
     matches!(sent, Ok(Ok(())))
 }
 
-fn frames(topic: &Bytes, sequence: u64, payload: Bytes) -> ZmqMessage {
+pub(crate) fn frames(topic: &Bytes, sequence: u64, payload: Bytes) -> ZmqMessage {
     let mut message = ZmqMessage::from(topic.clone());
     message.push_back(Bytes::copy_from_slice(&sequence.to_be_bytes()));
     message.push_back(payload);

@@ -34,6 +34,8 @@ pub struct EngineMeta {
     pub seed: String,
     /// `--block-size`, in tokens.
     pub block_size: u32,
+    /// Blocks of its cache, with the one that vLLM never uses.
+    pub blocks: u32,
 }
 
 /// One message as it was sent.
@@ -106,6 +108,7 @@ impl Recording {
             algorithm: raw.algo,
             seed: raw.seed,
             block_size: raw.block_size,
+            blocks: raw.blocks,
         };
         let requests: Vec<RawRequest> = parse_lines(&file("requests.jsonl"))?;
         Ok(Self {
@@ -200,6 +203,7 @@ struct RawMeta {
     vllm: RawVersion,
     seed: String,
     block_size: u32,
+    blocks: u32,
 }
 
 #[derive(Deserialize)]

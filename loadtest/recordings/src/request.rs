@@ -14,6 +14,8 @@ pub struct RecordedRequest {
     pub body: Value,
     /// The prompt as the engine numbered its tokens.
     pub token_ids: Vec<u32>,
+    /// What the engine generated; empty where it did not say.
+    pub output_ids: Vec<u32>,
     /// What the engine reported as reused, in tokens.
     pub cached_tokens: u64,
     /// When it was sent, in seconds since the Unix epoch.
@@ -71,6 +73,8 @@ pub(crate) struct RawRequest {
     body: Value,
     #[serde(default)]
     prompt_token_ids: Vec<u32>,
+    #[serde(default)]
+    output_token_ids: Option<Vec<u32>>,
     cached_tokens: Option<u64>,
     t_send: f64,
 }
@@ -96,6 +100,7 @@ impl From<RawRequest> for RecordedRequest {
             kind,
             body: raw.body,
             token_ids: raw.prompt_token_ids,
+            output_ids: raw.output_token_ids.unwrap_or_default(),
             cached_tokens: raw.cached_tokens.unwrap_or(0),
             sent_at: raw.t_send,
             overlap,

@@ -99,7 +99,7 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         "services-kvatlas" | "services-e2e" => (ANYTHING, &[]),
         // Engines and clients from outside know the wires only.
         "loadtest-recordings" | "loadtest-engines" => (&[], &[]),
-        "loadtest-engine-sim" => (&["loadtest-engines"], &[]),
+        "loadtest-engine-sim" => (&["loadtest-engines"], RECORDINGS),
         "loadtest-gateway" => (
             &["proto-api", "loadtest-engines", "loadtest-engine-sim"],
             RECORDINGS,
@@ -117,7 +117,9 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
     Some(match library {
         "zeromq" => &["indexer-ingest", "services-kvatlas"],
         "rmp" | "rmp-serde" => &["indexer-events"],
-        "tokenizers" | "minijinja" | "minijinja-contrib" => &["scorer-prompt"],
+        // Simulated engines have tokenizers, as real ones do.
+        "tokenizers" => &["scorer-prompt", "loadtest-engine-sim"],
+        "minijinja" | "minijinja-contrib" => &["scorer-prompt"],
         // The hub's files, and the operator's commands.
         "ureq" => &["scorer-prompt", "services-kvatlas"],
         "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
