@@ -28,20 +28,25 @@ pub struct Counters {
     pub conflicts: u64,
     /// Copies not counted because a count or the table of groups was full.
     pub copies_uncounted: u64,
+    /// Routes recorded, refused ones not counted.
+    pub routes_recorded: u64,
 }
 
 /// What the state holds now, and what happened to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StateStats {
-    /// Publishers known.
+    /// Publishers known by their events.
     pub publishers: u64,
-    /// Memberships: (publisher, medium, block key).
+    /// Memberships told by events: (publisher, medium, block key).
     pub memberships: u64,
     /// Engine hashes known.
     pub blocks: u64,
     /// Copies parked because their parent is not known.
     pub parked: u64,
-    /// Bytes that tables of blocks take, parked copies and names not included.
+    /// Memberships told by routes: (publisher, kind, block key).
+    pub route_keys: u64,
+    /// Bytes that tables of blocks and routes take, parked copies and names not
+    /// included.
     pub table_bytes: u64,
     /// What happened.
     pub counters: Counters,

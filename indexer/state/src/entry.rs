@@ -1,7 +1,8 @@
 //! What the state knows of one publisher.
 
 use proto_model::{
-    Cursor, Delta, Holder, Incarnation, KeySpace, Message, Publisher, PublisherStatus, Scope, Trust,
+    Cursor, Delta, Holder, Incarnation, KeySpace, Message, Publisher, PublisherStatus, Scope,
+    Source, Trust,
 };
 
 use crate::counters::Counters;
@@ -43,6 +44,8 @@ pub(crate) struct Shared<'a> {
     /// Blocks of all other publishers.
     pub(crate) blocks_elsewhere: usize,
     pub(crate) holders: &'a mut Holders,
+    /// Whether the whole cache turned out to be gone, whatever was known of it.
+    pub(crate) cache_ended: bool,
 }
 
 impl Entry {
@@ -128,6 +131,7 @@ impl Entry {
     pub(crate) fn empty(&mut self, emit: &mut Emit<'_>, s: &mut Shared<'_>, p: &Publisher) {
         *s.parked_total -= self.parked.len();
         self.parked = Parked::default();
+        s.cache_ended = true;
         self.empty_table(emit, s, p);
     }
 
@@ -151,6 +155,7 @@ impl Entry {
         emit.other(Delta::HolderBegan {
             holder,
             publisher: p.clone(),
+            source: Source::Confirmed,
         });
         emit.switch(holder);
         self.holder = holder;

@@ -3,6 +3,7 @@
 //! Two states that were given the same commands have equal images, whatever
 //! their tables look like inside.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use proto_model::{
@@ -18,8 +19,16 @@ use crate::state::State;
 /// Most blocks or parked copies in one piece.
 pub(crate) const ITEMS_PER_PIECE: usize = 4096;
 
+mod routes;
+
+use routes::RoutePieces;
+pub use routes::{RouteKeyImage, RouteTableImage};
+
 /// A piece of an image. They come in this order: one `Begin`; per publisher one
-/// `Publisher`, its `Blocks`, its `Parked`; one `End`.
+/// `Publisher`, its `Blocks`, its `Parked`; if there are tables of routes one
+/// `Routes`, and per table one `RouteTable` and its `RouteKeys`; one `End`.
+///
+/// Images are kept: a variant keeps its place and its fields for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImagePiece {
     /// The image begins.
@@ -37,6 +46,15 @@ pub enum ImagePiece {
     Parked(Vec<ParkedImage>),
     /// The image is complete.
     End,
+    /// Tables of routes follow.
+    Routes {
+        /// How many, at least one.
+        tables: u64,
+    },
+    /// A table of routes begins.
+    RouteTable(Box<RouteTableImage>),
+    /// Keys of the table, the least recently used first.
+    RouteKeys(Vec<RouteKeyImage>),
 }
 
 /// A publisher without its blocks. What the fields mean is in `docs/state.md`.
@@ -124,6 +142,7 @@ enum At<'a> {
         entry: &'a Entry,
         done: usize,
     },
+    Routes(RoutePieces<'a>),
     Ended,
 }
 
@@ -154,11 +173,12 @@ impl Iterator for Image<'_> {
                     });
                 }
                 At::Publishers(after) => {
-                    let next = self.state.next_publisher(*after);
+                    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                    let next = self.state.publishers_from(from).next();
                     let found = next.and_then(|p| self.state.publishers.get_key_value(p));
                     let Some((publisher, entry)) = found else {
-                        self.at = At::Ended;
-                        return Some(ImagePiece::End);
+                        self.at = At::Routes(RoutePieces::of(&self.state.routes));
+                        continue;
                     };
                     let order = entry.ids_by_hash();
                     self.at = At::Blocks {
@@ -199,6 +219,13 @@ impl Iterator for Image<'_> {
                         return Some(ImagePiece::Parked(parked));
                     }
                     self.at = At::Publishers(Some(publisher));
+                }
+                At::Routes(pieces) => {
+                    if let Some(piece) = pieces.next() {
+                        return Some(piece);
+                    }
+                    self.at = At::Ended;
+                    return Some(ImagePiece::End);
                 }
                 At::Ended => return None,
             }

@@ -22,13 +22,17 @@ mod limits;
 mod order;
 mod parked;
 mod restore;
+mod routes;
 mod state;
 mod table;
 mod view;
 
 pub use counters::{Counters, StateStats};
 pub use emit::KEYS_PER_DELTA;
-pub use image::{BlockImage, CopyImage, Image, ImagePiece, ParkedImage, PublisherImage};
+pub use image::{
+    BlockImage, CopyImage, Image, ImagePiece, ParkedImage, PublisherImage, RouteKeyImage,
+    RouteTableImage,
+};
 pub use limits::StateLimits;
 pub use restore::{RestoreError, Restorer};
 pub use state::State;

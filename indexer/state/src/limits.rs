@@ -12,7 +12,8 @@ pub(crate) const SPACES_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StateLimits {
-    /// Publishers known at a time. Events of one more are refused.
+    /// Publishers known at a time by their events, and as many by routes. Events
+    /// and routes of one more are refused.
     pub publishers: usize,
     /// Blocks (engine hashes) per publisher. A store beyond is not applied, is
     /// counted, and makes the publisher `suspect`.
@@ -29,6 +30,12 @@ pub struct StateLimits {
     /// Key spaces per publisher, 1,024 at most. A command that names more is
     /// refused.
     pub spaces_per_publisher: usize,
+    /// Keys that routes of one kind can make a publisher have. Beyond it, as
+    /// beyond the capacity that a route names, the least recently used go.
+    pub route_keys_per_publisher: usize,
+    /// Keys of all routes together. A table beyond makes room in itself; a route
+    /// that has no room at all is refused. A key takes about 60 bytes.
+    pub route_keys: usize,
 }
 
 impl Default for StateLimits {
@@ -40,6 +47,8 @@ impl Default for StateLimits {
             parked_per_publisher: 1 << 16,
             parked: 1 << 20,
             spaces_per_publisher: SPACES_MAX,
+            route_keys_per_publisher: 1 << 20,
+            route_keys: 32 << 20,
         }
     }
 }

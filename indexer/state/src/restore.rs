@@ -1,9 +1,12 @@
 //! From an image back to the state it was taken of.
 
+mod routes;
+
 use std::sync::Arc;
 
 use proto_model::Publisher;
 
+use self::routes::RouteRestorer;
 use crate::entry::{Entry, Space};
 use crate::groups::{EXCLUDED_MAX, Group};
 use crate::image::{BlockImage, ImagePiece, ParkedImage, PublisherImage};
@@ -65,6 +68,7 @@ pub struct Restorer {
     state: State,
     announced: Option<u64>,
     open: Option<(PublisherImage, Entry)>,
+    routes: RouteRestorer,
     ended: bool,
 }
 
@@ -76,6 +80,7 @@ impl Restorer {
             state: State::new(limits),
             announced: None,
             open: None,
+            routes: RouteRestorer::default(),
             ended: false,
         }
     }
@@ -97,6 +102,11 @@ impl Restorer {
             }
             ImagePiece::Begin { .. } => Err(order(&piece, "Publisher")),
             _ if self.announced.is_none() => Err(order(&piece, "Begin")),
+            ImagePiece::Publisher(_) | ImagePiece::Blocks(_) | ImagePiece::Parked(_)
+                if self.routes.begun() =>
+            {
+                Err(order(&piece, "RouteTable"))
+            }
             ImagePiece::Publisher(image) => {
                 self.close()?;
                 self.open = Some(open(*image, self.state.holders.next)?);
@@ -120,8 +130,15 @@ impl Restorer {
                     .iter()
                     .try_for_each(|waiting| restore_parked(image, entry, waiting))
             }
+            ImagePiece::Routes { tables } => {
+                self.close()?;
+                self.routes.begin(tables)
+            }
+            ImagePiece::RouteTable(image) => self.routes.open(&mut self.state, *image),
+            ImagePiece::RouteKeys(keys) => self.routes.keys(&keys),
             ImagePiece::End => {
                 self.close()?;
+                self.routes.end(&mut self.state)?;
                 self.ended = true;
                 Ok(())
             }
@@ -302,11 +319,20 @@ fn check_range(
     seen: u64,
     limit: u64,
 ) -> Result<(), RestoreError> {
+    range(&image.publisher, field, seen, limit)
+}
+
+fn range(
+    publisher: &Publisher,
+    field: &'static str,
+    seen: u64,
+    limit: u64,
+) -> Result<(), RestoreError> {
     if seen <= limit {
         return Ok(());
     }
     Err(RestoreError::Range {
-        publisher: image.publisher.clone(),
+        publisher: publisher.clone(),
         field,
         seen,
         limit,
@@ -332,6 +358,9 @@ fn order(piece: &ImagePiece, expected: &'static str) -> RestoreError {
         ImagePiece::Blocks(_) => "Blocks",
         ImagePiece::Parked(_) => "Parked",
         ImagePiece::End => "End",
+        ImagePiece::Routes { .. } => "Routes",
+        ImagePiece::RouteTable(_) => "RouteTable",
+        ImagePiece::RouteKeys(_) => "RouteKeys",
     };
     RestoreError::Order { seen, expected }
 }

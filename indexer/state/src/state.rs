@@ -1,19 +1,22 @@
 //! The state of all publishers, and what each command does to it.
 
 mod events;
+mod remove;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use proto_model::{
-    Command, Cursor, Delta, Endpoint, Holder, Incarnation, Outcome, Publisher, Rank, Refusal, Trust,
+    Command, Cursor, Delta, Holder, Incarnation, Outcome, Publisher, Refusal, RouteRecorded,
+    Source, Trust,
 };
 
 use crate::counters::{Counters, StateStats};
 use crate::emit::Emit;
 use crate::entry::{Entry, Shared};
 use crate::limits::StateLimits;
+use crate::routes::Routes;
 
 /// Everything that the index knows of all publishers.
 ///
@@ -27,6 +30,7 @@ pub struct State {
     pub(crate) holders: Holders,
     pub(crate) parked_total: usize,
     pub(crate) blocks_total: usize,
+    pub(crate) routes: Routes,
     counters: Counters,
 }
 
@@ -54,6 +58,7 @@ impl State {
             holders: Holders { next: 1 },
             parked_total: 0,
             blocks_total: 0,
+            routes: Routes::default(),
             counters: Counters::default(),
         }
     }
@@ -76,6 +81,11 @@ impl State {
                 self.remove_endpoint(endpoint, *rank, deltas);
                 Outcome::default()
             }
+            Command::RouteRecorded(route) => self.apply_route(route, deltas),
+            Command::Expire { until } => {
+                self.expire_routes(*until, deltas);
+                Outcome::default()
+            }
         };
         self.counters.messages_duplicate += u64::from(outcome.duplicates);
         self.counters.messages_stale += u64::from(outcome.stale);
@@ -83,25 +93,36 @@ impl State {
         outcome
     }
 
-    /// Where the publisher stands; `None` if it is not known.
+    /// Where the publisher stands; `None` if it is not known by its events.
     #[must_use]
     pub fn cursor(&self, publisher: &Publisher) -> Option<Cursor> {
         self.publishers.get(publisher).map(|entry| entry.cursor())
     }
 
-    /// The publishers known, in order.
+    /// The publishers known by their events, in order.
     pub fn publishers(&self) -> impl Iterator<Item = &Publisher> {
         self.publishers.keys().map(AsRef::as_ref)
     }
 
-    /// The first publisher after `after`, or of all; to go through them in pieces.
+    /// The first publisher after `after`, or of all, that is known by its events
+    /// or by routes; to go through them in pieces.
     #[must_use]
     pub fn next_publisher(&self, after: Option<&Publisher>) -> Option<&Publisher> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = self
+        let by_events = self.publishers_from(from).next();
+        let by_routes = self.routes.publishers_from(from).next();
+        by_events.into_iter().chain(by_routes).min()
+    }
+
+    /// Those known by their events.
+    pub(crate) fn publishers_from<'a>(
+        &'a self,
+        from: Bound<&Publisher>,
+    ) -> impl Iterator<Item = &'a Publisher> {
+        let range = self
             .publishers
             .range::<Publisher, _>((from, Bound::Unbounded));
-        rest.next().map(|(publisher, _)| publisher.as_ref())
+        range.map(|(publisher, _)| publisher.as_ref())
     }
 
     /// What the state holds, counted; takes time in proportion to publishers.
@@ -110,6 +131,8 @@ impl State {
         let mut stats = StateStats {
             publishers: self.publishers.len() as u64,
             parked: self.parked_total as u64,
+            route_keys: self.routes.keys() as u64,
+            table_bytes: self.routes.bytes() as u64,
             counters: self.counters,
             ..StateStats::default()
         };
@@ -202,34 +225,13 @@ impl State {
         })
     }
 
-    fn remove_endpoint(
-        &mut self,
-        endpoint: &Endpoint,
-        rank: Option<Rank>,
-        deltas: &mut Vec<Delta>,
-    ) {
-        let (low, high) = rank.map_or((Rank(0), Rank(u32::MAX)), |rank| (rank, rank));
-        let ends = |rank| Publisher {
-            endpoint: endpoint.clone(),
-            rank,
-        };
-        let gone: Vec<Arc<Publisher>> = self
-            .publishers
-            .range(ends(low)..=ends(high))
-            .map(|(p, _)| Arc::clone(p))
-            .collect();
-        for publisher in gone {
-            let Some(entry) = self.publishers.remove(&publisher) else {
-                continue;
-            };
-            self.parked_total -= entry.parked.len();
-            self.blocks_total = self.blocks_total.saturating_sub(entry.table.weight());
-            deltas.push(Delta::HolderEnded {
-                holder: entry.holder,
-            });
-            deltas.push(Delta::PublisherRemoved {
-                publisher: Publisher::clone(&publisher),
-            });
+    fn apply_route(&mut self, route: &RouteRecorded, deltas: &mut Vec<Delta>) -> Outcome {
+        let (limits, holders) = (&self.limits, &mut self.holders);
+        let refused = self.routes.record(route, limits, holders, deltas).err();
+        self.counters.routes_recorded += u64::from(refused.is_none());
+        Outcome {
+            refused,
+            ..Outcome::default()
         }
     }
 
@@ -244,6 +246,7 @@ impl State {
         deltas.push(Delta::HolderBegan {
             holder,
             publisher: publisher.clone(),
+            source: Source::Confirmed,
         });
         self.publishers
             .insert(Arc::new(publisher.clone()), Arc::new(Entry::new(holder)));
@@ -261,7 +264,7 @@ impl State {
             return Outcome::default();
         };
         let entry = Arc::make_mut(entry);
-        let before = entry.standing();
+        let (before, from) = (entry.standing(), deltas.len());
         let blocks_elsewhere = self.blocks_total.saturating_sub(entry.table.weight());
         let mut emit = Emit::new(deltas, entry.holder);
         let mut shared = Shared {
@@ -270,11 +273,16 @@ impl State {
             parked_total: &mut self.parked_total,
             blocks_elsewhere,
             holders: &mut self.holders,
+            cache_ended: false,
         };
         let mut outcome = change(entry, &mut emit, &mut shared);
         emit.flush();
+        let cache_ended = shared.cache_ended;
         self.blocks_total = blocks_elsewhere.saturating_add(entry.table.weight());
         outcome.cursor = Some(entry.cursor());
+        if !self.routes.is_empty() {
+            self.routes.follow(publisher, cache_ended, from, deltas);
+        }
         if entry.standing() != before {
             deltas.push(Delta::Status(entry.status(publisher)));
         }

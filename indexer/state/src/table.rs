@@ -319,7 +319,7 @@ fn side_key(id: SlotId, group: usize, medium: Medium) -> u64 {
 
 /// Spreads hashes and keys over a table. They are hashes already, but not all
 /// engines' are good ones; the order of a table is never observable.
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
     #[expect(
         clippy::cast_possible_truncation,

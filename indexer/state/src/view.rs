@@ -1,8 +1,9 @@
 //! The deltas that build a reader's replica from nothing.
 
-use proto_model::{BlockKey, Delta, Medium, Publisher, SpaceAnnounced};
+use proto_model::{BlockKey, Delta, Medium, Publisher, Source, SpaceAnnounced};
 
 use crate::emit::KEYS_PER_DELTA;
+use crate::entry::Entry;
 use crate::state::State;
 
 /// Goes through all publishers in order; made by [`State::view`].
@@ -29,20 +30,29 @@ impl State {
     /// not known.
     #[must_use]
     pub fn view_of(&self, publisher: &Publisher) -> Vec<Delta> {
-        let Some(entry) = self.publishers.get(publisher) else {
-            return Vec::new();
-        };
-        let holder = entry.holder;
+        let mut deltas = Vec::new();
+        if let Some(entry) = self.publishers.get(publisher) {
+            deltas = entry.view(publisher);
+        }
+        self.routes.view_of(publisher, &mut deltas);
+        deltas
+    }
+}
+
+impl Entry {
+    fn view(&self, publisher: &Publisher) -> Vec<Delta> {
+        let holder = self.holder;
         let mut deltas = vec![Delta::HolderBegan {
             holder,
             publisher: publisher.clone(),
+            source: Source::Confirmed,
         }];
-        deltas.extend(entry.spaces.iter().map(|known| {
+        deltas.extend(self.spaces.iter().map(|known| {
             let (publisher, space) = (publisher.clone(), known.space.clone());
             Delta::Space(SpaceAnnounced { publisher, space })
         }));
         for medium in Medium::ALL {
-            for piece in entry.member_keys(medium).chunks(KEYS_PER_DELTA) {
+            for piece in self.member_keys(medium).chunks(KEYS_PER_DELTA) {
                 let keys = piece.iter().copied().map(BlockKey).collect();
                 deltas.push(Delta::Stored {
                     holder,
@@ -51,7 +61,7 @@ impl State {
                 });
             }
         }
-        deltas.push(Delta::Status(entry.status(publisher)));
+        deltas.push(Delta::Status(self.status(publisher)));
         deltas
     }
 }

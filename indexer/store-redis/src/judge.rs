@@ -36,12 +36,16 @@ pub(crate) struct Judged {
     pub(crate) instead: Option<Batch>,
 }
 
-/// The endpoints that a batch is about.
+/// The endpoints whose headers decide what becomes of a batch. Routes are in no
+/// header: they are taken as they are.
 pub(crate) fn endpoints(batch: &Batch) -> impl Iterator<Item = &Endpoint> {
-    batch.commands.iter().map(|command| match command {
-        Command::Events(events) => &events.publisher.endpoint,
-        Command::Gap { publisher, .. } | Command::Reset { publisher, .. } => &publisher.endpoint,
-        Command::EndpointRemoved { endpoint, .. } => endpoint,
+    batch.commands.iter().filter_map(|command| match command {
+        Command::Events(events) => Some(&events.publisher.endpoint),
+        Command::Gap { publisher, .. } | Command::Reset { publisher, .. } => {
+            Some(&publisher.endpoint)
+        }
+        Command::EndpointRemoved { endpoint, .. } => Some(endpoint),
+        Command::RouteRecorded(_) | Command::Expire { .. } => None,
     })
 }
 
@@ -118,6 +122,7 @@ impl<'a> Judge<'a> {
                 }
                 Ok((Outcome::default(), None))
             }
+            Command::RouteRecorded(_) | Command::Expire { .. } => Ok((Outcome::default(), None)),
         }
     }
 

@@ -18,6 +18,10 @@ fn command(command: &Command) -> usize {
         Command::Gap { publisher, .. } => publisher_weight(publisher) + 4 * FIELD,
         Command::Reset { publisher, .. } => publisher_weight(publisher) + 2 * FIELD,
         Command::EndpointRemoved { endpoint, .. } => endpoint_weight(endpoint) + 3 * FIELD,
+        Command::RouteRecorded(route) => {
+            publisher_weight(&route.publisher) + (7 + route.keys.len()) * FIELD
+        }
+        Command::Expire { .. } => 2 * FIELD,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deltas of the index, to the wire and back.
 
 use proto_model::{
-    BlockKey, Cursor, Delta, Holder, Incarnation, Medium, Publisher, PublisherStatus,
+    BlockKey, Cursor, Delta, Holder, Incarnation, Medium, Publisher, PublisherStatus, Source,
     SpaceAnnounced, Timestamp,
 };
 
@@ -11,10 +11,14 @@ use crate::{InvalidChange, names, v1};
 impl From<&Delta> for v1::Delta {
     fn from(delta: &Delta) -> Self {
         let change = match delta {
-            Delta::HolderBegan { holder, publisher } => Change::HolderBegan(v1::HolderBegan {
-                source: v1::Source::Confirmed.into(),
+            Delta::HolderBegan {
+                holder,
+                publisher,
+                source,
+            } => Change::HolderBegan(v1::HolderBegan {
                 holder: holder.0,
                 publisher: Some(publisher.into()),
+                source: v1::Source::from(*source).into(),
             }),
             Delta::HolderEnded { holder } => {
                 Change::HolderEnded(v1::HolderEnded { holder: holder.0 })
@@ -74,6 +78,7 @@ impl TryFrom<v1::Delta> for Delta {
                 Change::HolderBegan(began) => Self::HolderBegan {
                     holder: Holder(began.holder),
                     publisher: publisher(began.publisher.as_ref())?,
+                    source: source(began.source)?,
                 },
                 Change::HolderEnded(ended) => Self::HolderEnded {
                     holder: Holder(ended.holder),
@@ -104,6 +109,28 @@ impl TryFrom<v1::Delta> for Delta {
                 },
             },
         )
+    }
+}
+
+impl From<Source> for v1::Source {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Confirmed => Self::Confirmed,
+            Source::Speculative => Self::Speculative,
+            Source::Estimated => Self::Estimated,
+        }
+    }
+}
+
+fn source(value: i32) -> Result<Source, InvalidChange> {
+    match v1::Source::try_from(value) {
+        Ok(v1::Source::Confirmed) => Ok(Source::Confirmed),
+        Ok(v1::Source::Speculative) => Ok(Source::Speculative),
+        Ok(v1::Source::Estimated) => Ok(Source::Estimated),
+        Err(_) => Err(InvalidChange::Unknown {
+            field: "source",
+            value,
+        }),
     }
 }
 

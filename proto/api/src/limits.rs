@@ -50,5 +50,24 @@ pub const STORES: usize = 64;
 /// longer ones than requests.
 pub const STORED_NAME_BYTES: usize = 8192;
 
+/// Block keys of one recorded route.
+pub const ROUTE_KEYS: usize = 1 << 16;
+
 /// The host of a leader's address, in bytes: the longest DNS name.
 pub const HOST_BYTES: usize = 255;
+
+/// The latest that a speculative route expires, in milliseconds from when it was
+/// recorded.
+pub const ROUTE_LIFETIME_MS: u32 = 60_000;
+
+/// Keys of estimated routes that are remembered for one endpoint.
+pub const ROUTE_CAPACITY: u32 = 1 << 20;
+
+/// One `RecordRouteRequest`, in bytes.
+pub const ROUTE_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Lists of route keys in one answer.
+pub const ROUTE_KEY_LISTS: usize = 4;
+
+/// Blocks of a prompt's text that estimation looks at.
+pub const TEXT_BLOCKS: u32 = 16_384;

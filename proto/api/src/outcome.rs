@@ -10,6 +10,7 @@ impl From<&Outcome> for v1::Outcome {
             None => v1::Refusal::Unspecified,
             Some(Refusal::TooManyPublishers) => v1::Refusal::TooManyPublishers,
             Some(Refusal::BadSpace) => v1::Refusal::BadSpace,
+            Some(Refusal::TooManyRoutes) => v1::Refusal::TooManyRoutes,
         };
         Self {
             applied: outcome.applied,
@@ -72,6 +73,7 @@ impl TryFrom<v1::Outcome> for Outcome {
             Ok(v1::Refusal::Unspecified) => None,
             Ok(v1::Refusal::TooManyPublishers) => Some(Refusal::TooManyPublishers),
             Ok(v1::Refusal::BadSpace) => Some(Refusal::BadSpace),
+            Ok(v1::Refusal::TooManyRoutes) => Some(Refusal::TooManyRoutes),
             Err(_) => return Err(unknown("refused", wire.refused)),
         };
         let cursor = |cursor: v1::Cursor| {

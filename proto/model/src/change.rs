@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Endpoint, EngineHash, Incarnation, KeySpace, LocalHash, Medium, Publisher, Rank, StreamId,
-    Timestamp, Trust,
+    Endpoint, EngineHash, Incarnation, KeySpace, LocalHash, Medium, Publisher, Rank, RouteRecorded,
+    StreamId, Timestamp, Trust,
 };
 
 /// Commands that are applied together, in order, as one revision.
@@ -46,6 +46,14 @@ pub enum Command {
         endpoint: Endpoint,
         /// Only this rank, or all.
         rank: Option<Rank>,
+    },
+    /// A request was sent to an endpoint. Its outcome is empty unless it was
+    /// refused: routes have no place in a publisher's own history.
+    RouteRecorded(RouteRecorded),
+    /// Routes that expire at or before this time count no more.
+    Expire {
+        /// By the clock of those who record routes.
+        until: Timestamp,
     },
 }
 
@@ -168,7 +176,8 @@ pub struct Outcome {
     pub gap: Option<SequenceGap>,
     /// Set if the state refused the command because a limit is reached.
     pub refused: Option<Refusal>,
-    /// Where the publisher now stands; `None` if the state does not know it.
+    /// Where the publisher now stands; `None` if the state does not know it, or
+    /// the command was not about a publisher's own history.
     pub cursor: Option<Cursor>,
 }
 
@@ -188,4 +197,6 @@ pub enum Refusal {
     TooManyPublishers,
     /// The command names more key spaces, or an index beyond them.
     BadSpace,
+    /// The state already has as many routed keys as it may, all elsewhere.
+    TooManyRoutes,
 }

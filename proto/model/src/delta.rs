@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockKey, Cursor, Holder, KeySpace, Medium, Publisher};
+use crate::{BlockKey, Cursor, Holder, KeySpace, Medium, Publisher, Source};
 
 /// One change that a reader applies to its replica, in order.
 ///
@@ -10,13 +10,16 @@ use crate::{BlockKey, Cursor, Holder, KeySpace, Medium, Publisher};
 /// replica from nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delta {
-    /// A holder begins, empty. An earlier holder of the same publisher has been
-    /// ended by a [`Delta::HolderEnded`] before this one.
+    /// A holder begins, empty. An earlier holder of the same publisher and source
+    /// has been ended by a [`Delta::HolderEnded`] before this one.
     HolderBegan {
         /// The new holder.
         holder: Holder,
         /// Whose cache it stands for.
         publisher: Publisher,
+        /// Where its memberships are known from. A publisher may have one holder
+        /// of each source at a time.
+        source: Source,
     },
     /// Nothing that the holder held counts any more.
     HolderEnded {
@@ -46,7 +49,7 @@ pub enum Delta {
     Status(PublisherStatus),
     /// A publisher was seen to store blocks in a key space for the first time.
     Space(SpaceAnnounced),
-    /// The publisher is gone; its holder has ended before.
+    /// The publisher is gone; its holders have ended before.
     PublisherRemoved {
         /// The publisher.
         publisher: Publisher,

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, MediumSet, Publisher, Rank};
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, MediumSet, Publisher, Rank, Source};
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
 
 const ENDPOINTS: usize = 64;
@@ -93,6 +93,7 @@ impl Fleet {
         self.apply(&Delta::HolderBegan {
             holder: Holder(self.holders),
             publisher,
+            source: Source::Confirmed,
         });
     }
 

@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank, Source};
 use scorer_index::{HolderFilter, IndexLimits, PrefixIndex, Scratch};
 
 struct Counting;
@@ -96,6 +96,7 @@ fn began(number: u32) -> Delta {
             endpoint,
             rank: Rank(0),
         },
+        source: Source::Confirmed,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, MediumSet, Publisher, Rank};
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, MediumSet, Publisher, Rank, Source};
 
 use crate::audit::audit;
 use crate::{HolderFilter, IndexLimits, PrefixIndex, Scratch};
@@ -170,6 +170,7 @@ fn began(holder: Holder) -> Delta {
             endpoint,
             rank: Rank(0),
         },
+        source: Source::Confirmed,
     }
 }
 

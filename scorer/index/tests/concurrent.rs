@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank, Source};
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
 
 const CHAINS: u64 = if cfg!(miri) { 2 } else { 8 };
@@ -28,6 +28,7 @@ fn began(holder: Holder) -> Delta {
             endpoint,
             rank: Rank(0),
         },
+        source: Source::Confirmed,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Memory: bounded, and given back.
 
-use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank};
+use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank, Source};
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
 
 fn began(number: u32) -> Delta {
@@ -11,6 +11,7 @@ fn began(number: u32) -> Delta {
             endpoint,
             rank: Rank(0),
         },
+        source: Source::Confirmed,
     }
 }
 

@@ -24,8 +24,8 @@ use indexer_store::{
 use parking_lot::Mutex;
 use proto_model::{
     Batch, BlockKey, Change, Command, Delta, Endpoint, EngineHash, EventsCommand, Extras, Holder,
-    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, StoredBlock,
-    Timestamp,
+    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, Source,
+    StoredBlock, Timestamp,
 };
 use scorer_index::{IndexLimits, Scratch};
 use scorer_server::{FollowSettings, Replica};
@@ -173,7 +173,11 @@ fn chains(memberships: u64) -> Vec<WatchItem> {
             endpoint: Endpoint::new("bench", &address).expect("valid"),
             rank: Rank(0),
         };
-        let began = Delta::HolderBegan { holder, publisher };
+        let began = Delta::HolderBegan {
+            holder,
+            publisher,
+            source: Source::Confirmed,
+        };
         items.push(WatchItem::Snapshot(vec![began].into()));
         let conversations = (engine..memberships / (BLOCKS - SHARED)).step_by(PUBLISHERS as usize);
         let keys: Vec<_> = conversations.flat_map(keys).collect();

@@ -158,6 +158,7 @@ impl Rig {
                             Delta::HolderBegan {
                                 holder: new,
                                 publisher: whose,
+                                ..
                             } if *whose == publisher(engine) => {
                                 holder = Some(*new);
                             }

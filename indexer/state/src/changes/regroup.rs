@@ -56,6 +56,7 @@ impl Changes<'_, '_, '_> {
 
     pub(super) fn cleared_medium(&mut self, medium: Medium) {
         self.drop_parked(|waiting| waiting.medium == medium);
+        self.shared.cache_ended |= medium == crate::routes::MEDIUM;
         if !self.entry.table.has_copies_off(medium) {
             return self
                 .entry

@@ -78,6 +78,7 @@ impl Naive {
                 });
                 Outcome::default()
             }
+            Command::RouteRecorded(_) | Command::Expire { .. } => Outcome::default(),
         }
     }
 

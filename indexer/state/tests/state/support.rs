@@ -92,7 +92,7 @@ pub(crate) fn key(locals: &[u64]) -> BlockKey {
 /// What a reader makes of deltas; panics where one breaks its promise.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Replica {
-    pub(crate) holders: BTreeMap<Holder, Publisher>,
+    pub(crate) holders: BTreeMap<Holder, (Publisher, Source)>,
     pub(crate) keys: BTreeSet<(Holder, Medium, BlockKey)>,
     pub(crate) status: BTreeMap<Publisher, PublisherStatus>,
     pub(crate) spaces: BTreeMap<Publisher, BTreeSet<KeySpace>>,
@@ -114,8 +114,19 @@ impl Replica {
         }
     }
 
+    /// What events told of.
     pub(crate) fn held(&self, publisher: &Publisher) -> BTreeSet<(Medium, BlockKey)> {
-        let of = |holder: &Holder| self.holders.get(holder) == Some(publisher);
+        self.held_from(publisher, Source::Confirmed)
+    }
+
+    /// What the source told of.
+    pub(crate) fn held_from(
+        &self,
+        publisher: &Publisher,
+        source: Source,
+    ) -> BTreeSet<(Medium, BlockKey)> {
+        let name = (publisher.clone(), source);
+        let of = |holder: &Holder| self.holders.get(holder) == Some(&name);
         self.keys
             .iter()
             .filter(|(h, ..)| of(h))
@@ -125,13 +136,18 @@ impl Replica {
 
     pub(crate) fn apply(&mut self, delta: &Delta) {
         match delta {
-            Delta::HolderBegan { holder, publisher } => {
+            Delta::HolderBegan {
+                holder,
+                publisher,
+                source,
+            } => {
+                let name = (publisher.clone(), *source);
                 assert!(!self.ended.contains(holder), "holder used twice");
                 assert!(
-                    !self.holders.values().any(|p| p == publisher),
+                    !self.holders.values().any(|other| *other == name),
                     "two holders at a time"
                 );
-                assert!(self.holders.insert(*holder, publisher.clone()).is_none());
+                assert!(self.holders.insert(*holder, name).is_none());
             }
             Delta::HolderEnded { holder } => {
                 assert!(
@@ -178,10 +194,10 @@ impl Replica {
             }
             Delta::PublisherRemoved { publisher } => {
                 assert!(
-                    !self.holders.values().any(|p| p == publisher),
+                    !self.holders.values().any(|(of, _)| of == publisher),
                     "holder did not end"
                 );
-                assert!(self.status.remove(publisher).is_some());
+                self.status.remove(publisher);
                 self.spaces.remove(publisher);
             }
         }

@@ -36,7 +36,9 @@ impl Index {
 
     fn apply(&mut self, delta: &Delta) {
         match delta {
-            Delta::HolderBegan { holder, publisher } => {
+            Delta::HolderBegan {
+                holder, publisher, ..
+            } => {
                 let held = (publisher.clone(), BTreeSet::new());
                 self.holders.insert(*holder, held);
             }

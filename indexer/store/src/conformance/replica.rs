@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexer_state::State;
-use proto_model::{BlockKey, Delta, Holder, KeySpace, Medium, Publisher, PublisherStatus};
+use proto_model::{BlockKey, Delta, Holder, KeySpace, Medium, Publisher, PublisherStatus, Source};
 
 /// What a publisher holds.
 pub(super) type Held = BTreeSet<(Medium, BlockKey)>;
@@ -14,10 +14,10 @@ pub(super) type Held = BTreeSet<(Medium, BlockKey)>;
 /// a store may give them out as it likes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Replica {
-    holders: BTreeMap<Holder, Publisher>,
+    holders: BTreeMap<Holder, (Publisher, Source)>,
     ended: BTreeSet<Holder>,
     /// Shared with clones until it changes: a replica is cheap to keep.
-    held: BTreeMap<Publisher, Arc<Held>>,
+    held: BTreeMap<(Publisher, Source), Arc<Held>>,
     status: BTreeMap<Publisher, PublisherStatus>,
     spaces: BTreeMap<Publisher, BTreeSet<KeySpace>>,
 }
@@ -36,12 +36,20 @@ impl Replica {
         replica
     }
 
+    /// What events told of.
     pub(super) fn held(&self, publisher: &Publisher) -> usize {
-        self.held.get(publisher).map_or(0, |held| held.len())
+        self.held_from(publisher, Source::Confirmed).len()
     }
 
+    /// What events told of.
     pub(super) fn blocks(&self, publisher: &Publisher) -> Arc<Held> {
-        self.held.get(publisher).map(Arc::clone).unwrap_or_default()
+        self.held_from(publisher, Source::Confirmed)
+    }
+
+    /// What the source told of.
+    pub(super) fn held_from(&self, publisher: &Publisher, source: Source) -> Arc<Held> {
+        let held = self.held.get(&(publisher.clone(), source));
+        held.map(Arc::clone).unwrap_or_default()
     }
 
     pub(super) fn status(&self, publisher: &Publisher) -> Option<&PublisherStatus> {
@@ -55,17 +63,19 @@ impl Replica {
     /// Panics if the delta breaks a promise.
     pub(super) fn apply(&mut self, delta: &Delta) {
         match delta {
-            Delta::HolderBegan { holder, publisher } => {
+            Delta::HolderBegan {
+                holder,
+                publisher,
+                source,
+            } => {
                 assert!(
                     !self.ended.contains(holder),
                     "{holder:?} began after it had ended"
                 );
-                let taken = self
-                    .held
-                    .insert(publisher.clone(), Arc::default())
-                    .is_some();
-                assert!(!taken, "{publisher} has two holders at a time");
-                self.holders.insert(*holder, publisher.clone());
+                let name = (publisher.clone(), *source);
+                let taken = self.held.insert(name.clone(), Arc::default()).is_some();
+                assert!(!taken, "{publisher} has two {source:?} holders at a time");
+                self.holders.insert(*holder, name);
             }
             Delta::HolderEnded { holder } => {
                 let publisher = self.holders.remove(holder);
@@ -103,7 +113,7 @@ impl Replica {
             }
             Delta::PublisherRemoved { publisher } => {
                 assert!(
-                    !self.held.contains_key(publisher),
+                    !self.held.keys().any(|(of, _)| of == publisher),
                     "{publisher} still has a holder"
                 );
                 self.status.remove(publisher);

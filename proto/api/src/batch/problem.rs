@@ -59,6 +59,14 @@ pub enum BatchProblem {
         /// What would be right.
         expected: &'static str,
     },
+    /// More elements than a list may have.
+    #[error("{found} elements; at most {max} are allowed")]
+    TooMany {
+        /// How many there are.
+        found: usize,
+        /// The most that are allowed.
+        max: usize,
+    },
     /// A name that is too long.
     #[error("{0} bytes; at most {max} are allowed", max = limits::STORED_NAME_BYTES)]
     NameTooLong(usize),

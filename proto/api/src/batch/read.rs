@@ -10,6 +10,7 @@ use super::wire::{Fields, Value};
 use crate::{limits, names};
 
 mod change;
+mod route;
 
 pub(super) fn batch(bytes: &[u8], memory_max: usize) -> Result<Batch, InvalidBatch> {
     let mut memory = Memory { left: memory_max };
@@ -54,6 +55,11 @@ fn command(value: Value<'_>, memory: &mut Memory) -> Result<Command, Wrong> {
             2 => ("gap", gap(value, memory)),
             3 => ("reset", reset(value, memory)),
             4 => ("endpoint_removed", endpoint_removed(value, memory)),
+            5 => (
+                "route_recorded",
+                route::recorded(value, memory).map(Command::RouteRecorded),
+            ),
+            6 => ("expire", route::expire(value)),
             _ => continue,
         };
         let read = read.map_err(|wrong| wrong.in_field(name))?;

@@ -2,7 +2,8 @@
 
 use prost::encoding::encode_varint;
 use proto_model::{
-    Batch, Change, Command, EventsCommand, Extras, KeySpace, Medium, Message, Publisher,
+    Batch, Change, Command, EventsCommand, Extras, KeySpace, Medium, Message, Publisher, RouteKind,
+    RouteRecorded,
 };
 
 use crate::v1;
@@ -52,7 +53,25 @@ fn command(out: &mut Vec<u8>, command: &Command) {
                 encode_varint(u64::from(rank.0), out);
             }
         }),
+        Command::RouteRecorded(route) => nested(out, 5, |out| route_recorded(out, route)),
+        Command::Expire { until } => nested(out, 6, |out| fixed(out, 1, until.0)),
     }
+}
+
+fn route_recorded(out: &mut Vec<u8>, route: &RouteRecorded) {
+    let kind = match route.kind {
+        RouteKind::Speculative => v1::RouteKind::Speculative,
+        RouteKind::Estimated => v1::RouteKind::Estimated,
+    };
+    name(out, 1, &route.publisher);
+    number(out, 2, enumerated(kind.into()));
+    fixed(out, 3, route.recorded_at.0);
+    if let Some(expires_at) = route.expires_at {
+        // 0 would say that it never expires.
+        fixed(out, 4, expires_at.0.max(1));
+    }
+    number(out, 5, u64::from(route.capacity));
+    packed(out, 6, route.keys.iter().map(|key| key.0));
 }
 
 fn events_command(out: &mut Vec<u8>, events: &EventsCommand) {

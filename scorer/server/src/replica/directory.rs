@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use proto_model::{Delta, Holder, KeySpace, Publisher, PublisherStatus, SpaceAnnounced};
+use proto_model::{Delta, Holder, KeySpace, Publisher, PublisherStatus, Source, SpaceAnnounced};
 
 use super::label::Label;
 
@@ -133,7 +133,11 @@ impl Directory {
 
     pub(super) fn apply(&mut self, delta: &Delta) {
         match delta {
-            Delta::HolderBegan { holder, publisher } => {
+            Delta::HolderBegan {
+                holder,
+                publisher,
+                source: Source::Confirmed,
+            } => {
                 let key = self.key(publisher);
                 self.entry(&key).holder = Some(*holder);
                 self.holders.insert(*holder, key);
@@ -149,7 +153,7 @@ impl Directory {
             }
             Delta::Space(announced) => self.announce(announced),
             Delta::PublisherRemoved { publisher } => self.remove(publisher),
-            Delta::Stored { .. } | Delta::Removed { .. } => {}
+            Delta::HolderBegan { .. } | Delta::Stored { .. } | Delta::Removed { .. } => {}
         }
     }
 

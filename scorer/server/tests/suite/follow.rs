@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt};
 use indexer_store::{IndexWatch, WatchError, WatchItem, WatchStream};
 use parking_lot::Mutex;
 use proto_api::{Input, ReplicaState, ScoreQuery};
-use proto_model::{BlockKey, Delta, Holder, Medium, Revision};
+use proto_model::{BlockKey, Delta, Holder, Medium, Revision, Source};
 use scorer_index::{IndexLimits, Scratch};
 use scorer_server::{FollowSettings, ModelsConfig, Replica, ScorerLimits};
 use tokio::sync::Notify;
@@ -44,6 +44,7 @@ fn snapshot(revision: u64, keys: &[u64]) -> Vec<Result<WatchItem, WatchError>> {
     let began = Delta::HolderBegan {
         holder: Holder(1),
         publisher,
+        source: Source::Confirmed,
     };
     vec![
         Ok(WatchItem::SnapshotBegin),
