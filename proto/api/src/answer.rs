@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use proto_model::{Incarnation, Medium, Profile, Publisher, Revision, Timestamp, TokenId, Trust};
+use proto_model::{
+    BlockKey, Incarnation, Medium, Profile, Publisher, Revision, Timestamp, TokenId, Trust,
+};
 
 /// Who holds how much of a prompt, and how fresh that knowledge is.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,54 @@ pub struct ScoreAnswer {
     pub unknown_candidates: Vec<String>,
     /// The prompt's token ids, if they were asked for.
     pub token_ids: Vec<TokenId>,
+    /// The prompt's keys, if they were asked for; at most
+    /// [`crate::limits::ROUTE_KEY_LISTS`].
+    pub route_keys: Vec<RouteKeys>,
+    /// Estimation: whole blocks of the prompt's text, as far as they are looked
+    /// at; else 0.
+    pub prompt_blocks: u32,
+}
+
+/// A prompt's keys in one key space, first block to last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteKeys {
+    /// How the keys come about.
+    pub profile: KeyProfile,
+    /// Tokens per block; bytes for [`KeyProfile::Text`].
+    pub block_size: u32,
+    /// The keys, at most [`crate::limits::ROUTE_KEYS`].
+    pub keys: Vec<BlockKey>,
+}
+
+/// How the keys of an answer come about. Two of these are what blocks are stored
+/// by; the third exists where only recorded routes are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyProfile {
+    /// From token ids and extra keys.
+    Content,
+    /// From the engine's own hash.
+    Engine,
+    /// From the prompt's text.
+    Text,
+}
+
+impl From<Profile> for KeyProfile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Content => Self::Content,
+            Profile::Engine => Self::Engine,
+        }
+    }
+}
+
+impl fmt::Display for KeyProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Content => "content",
+            Self::Engine => "engine",
+            Self::Text => "text",
+        })
+    }
 }
 
 /// One endpoint and rank of an answer.
@@ -48,19 +98,26 @@ pub struct EndpointScore {
     pub trust: Trust,
     /// Which lifetime of the engine.
     pub incarnation: Incarnation,
-    /// Tokens per block.
+    /// Tokens per block; bytes for [`KeyProfile::Text`], and no tokens at all.
     pub block_size: u32,
     /// How the keys come about.
-    pub profile: Profile,
+    pub profile: KeyProfile,
     /// The newest event's time, by the engine's clock.
     pub last_event: Timestamp,
+    /// The part of the reusable tokens that is known only from a routing decision
+    /// which the engine has not confirmed yet.
+    pub speculative_tokens: u32,
 }
 
 impl EndpointScore {
-    /// Tokens of the matched blocks, the last of the prompt among them.
+    /// Tokens of the matched blocks, the last of the prompt among them; 0 where
+    /// blocks are of text.
     #[must_use]
     pub fn matched_tokens(&self) -> u32 {
-        self.matched_blocks.saturating_mul(self.block_size)
+        match self.profile {
+            KeyProfile::Text => 0,
+            _ => self.matched_blocks.saturating_mul(self.block_size),
+        }
     }
 
     /// Reusable tokens that lie on `medium` at best.

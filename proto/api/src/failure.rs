@@ -1,6 +1,7 @@
 //! The one place where errors become statuses, and statuses errors again.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -9,6 +10,10 @@ use crate::v1;
 
 /// The metadata key that names the request field at fault.
 pub(crate) const FIELD_KEY: &str = "kvatlas-field";
+
+/// The metadata key by which gRPC's own retries are told when to try again, in
+/// milliseconds.
+const RETRY_KEY: &str = "grpc-retry-pushback-ms";
 
 /// What kind of failure; decides the status, and whether to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +106,8 @@ pub struct Failure {
     pub message: String,
     /// The request field at fault, if one is.
     pub field: Option<Cow<'static, str>>,
+    /// When to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// A status that no answer of ours has.
@@ -121,6 +128,7 @@ impl Failure {
             kind,
             message: message.into(),
             field: None,
+            retry_after: None,
         }
     }
 
@@ -131,6 +139,16 @@ impl Failure {
             kind,
             message: message.into(),
             field: Some(Cow::Borrowed(field)),
+            retry_after: None,
+        }
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn with_retry_after(self, after: Duration) -> Self {
+        Self {
+            retry_after: Some(after),
+            ..self
         }
     }
 
@@ -167,6 +185,10 @@ impl From<Failure> for Status {
         {
             status.metadata_mut().insert(FIELD_KEY, field);
         }
+        if let Some(after) = failure.retry_after {
+            let after = MetadataValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            status.metadata_mut().insert(RETRY_KEY, after);
+        }
         status
     }
 }
@@ -179,7 +201,13 @@ impl TryFrom<&Status> for Failure {
             .metadata()
             .get(FIELD_KEY)
             .and_then(|value| value.to_str().ok());
-        from_code(status.code(), status.message(), field)
+        let after = status.metadata().get(RETRY_KEY);
+        let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let failure = from_code(status.code(), status.message(), field)?;
+        Ok(Self {
+            retry_after: after.map(Duration::from_millis),
+            ..failure
+        })
     }
 }
 
@@ -216,6 +244,7 @@ fn from_code(code: Code, message: &str, field: Option<&str>) -> Result<Failure, 
         kind,
         message: message.to_owned(),
         field,
+        retry_after: None,
     })
 }
 
@@ -250,6 +279,18 @@ mod tests {
             let error = response.error.expect("set above");
             assert_eq!(Failure::try_from(&error), Ok(failure), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn when_to_try_again_survives_the_wire() {
+        let busy = Failure::new(FailureKind::Busy, "what");
+        let busy = busy.with_retry_after(Duration::from_millis(250));
+        let status = Status::from(busy.clone());
+        assert_eq!(
+            status.metadata().get("grpc-retry-pushback-ms").unwrap(),
+            "250"
+        );
+        assert_eq!(Failure::try_from(&status), Ok(busy));
     }
 
     #[test]

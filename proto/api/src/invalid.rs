@@ -110,6 +110,25 @@ pub enum InvalidQuery {
     /// The limit is beyond [`limits::ENDPOINTS`].
     #[error("limit is {0}; at most {max} is allowed, 0 for the scorer's own", max = limits::ENDPOINTS)]
     LimitTooLarge(u32),
+    /// Estimation was asked for, but there is no text.
+    #[error(
+        "estimation cannot be combined with {0}; recorded routes are found by the prompt's text: \
+         send text, chat or completion"
+    )]
+    EstimationNotWith(&'static str),
+    /// Estimation computes no token ids that could be returned.
+    #[error("include_token_ids cannot be combined with estimation, which makes no tokens")]
+    TokensWithEstimation,
+    /// A number of the estimation is beyond its limit.
+    #[error("estimation.{part} is {seen}; at most {limit} is allowed, 0 for the default")]
+    Estimation {
+        /// Which.
+        part: &'static str,
+        /// What was seen.
+        seen: u32,
+        /// The limit.
+        limit: u32,
+    },
 }
 
 impl InvalidQuery {
@@ -132,6 +151,8 @@ impl InvalidQuery {
             Self::TooManyCandidates(_) | Self::Candidate { .. } => "candidates",
             Self::Weight { .. } => "weights",
             Self::LimitTooLarge(_) => "limit",
+            Self::EstimationNotWith(_) | Self::Estimation { .. } => "estimation",
+            Self::TokensWithEstimation => "include_token_ids",
         }
     }
 }

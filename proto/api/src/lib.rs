@@ -18,16 +18,20 @@ mod outcome;
 mod query;
 mod request;
 mod response;
+mod routes;
 mod secret;
 mod store_failure;
 
-pub use answer::{EndpointScore, ReplicaState, ScoreAnswer, StoreStanding};
+pub use answer::{EndpointScore, KeyProfile, ReplicaState, RouteKeys, ScoreAnswer, StoreStanding};
 pub use batch::{AppendRequest, BatchProblem, InvalidBatch};
 pub use candidate::{Candidate, CandidateError};
 pub use directory::{EndpointInfo, ModelInfo, StatsInfo, StoreStats};
 pub use failure::{Failure, FailureKind, InvalidFailure};
 pub use invalid::{InvalidAnswer, InvalidChange, InvalidOutcome, InvalidQuery};
-pub use query::{Input, KeyForm, KeyList, MediumWeights, ScoreQuery};
+pub use query::{Estimation, Input, KeyForm, KeyList, MediumWeights, ScoreQuery};
+pub use routes::{
+    DEFAULT_ROUTE_CAPACITY, InvalidRoute, RecordRoute, RemoveEndpoint, RouteClaim, RouteEndpoint,
+};
 pub use store_failure::StoreFailure;
 
 /// `kvatlas.v1`, as generated.

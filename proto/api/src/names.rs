@@ -4,7 +4,7 @@ use proto_model::{
     Endpoint, EndpointError, Extras, KeySpace, Medium, Profile, Publisher, Rank, Trust,
 };
 
-use crate::{InvalidChange, ReplicaState, v1};
+use crate::{InvalidChange, KeyProfile, ReplicaState, v1};
 
 impl From<Trust> for v1::Trust {
     fn from(trust: Trust) -> Self {
@@ -22,6 +22,16 @@ impl From<Profile> for v1::Profile {
         match profile {
             Profile::Content => Self::Content,
             Profile::Engine => Self::Engine,
+        }
+    }
+}
+
+impl From<KeyProfile> for v1::Profile {
+    fn from(profile: KeyProfile) -> Self {
+        match profile {
+            KeyProfile::Content => Self::Content,
+            KeyProfile::Engine => Self::Engine,
+            KeyProfile::Text => Self::Text,
         }
     }
 }
@@ -106,6 +116,13 @@ pub(crate) fn profile(value: i32) -> Result<Profile, UnknownValue> {
             field: "profile",
             value,
         }),
+    }
+}
+
+pub(crate) fn key_profile(value: i32) -> Result<KeyProfile, UnknownValue> {
+    match v1::Profile::try_from(value) {
+        Ok(v1::Profile::Text) => Ok(KeyProfile::Text),
+        _ => profile(value).map(KeyProfile::from),
     }
 }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use proto_model::{CacheSalt, MediaItem, Medium, TokenId};
 
 use crate::Candidate;
+#[cfg(doc)]
+use crate::limits;
 
 /// What somebody wants to know: who holds how much of this prompt.
 #[derive(Clone, PartialEq)]
@@ -30,6 +32,11 @@ pub struct ScoreQuery {
     pub include_unmatched: bool,
     /// Return the prompt's token ids too.
     pub include_token_ids: bool,
+    /// Return the prompt's keys too, for `Routes.Record`.
+    pub include_route_keys: bool,
+    /// Answer from recorded routes alone, by the prompt's text; with
+    /// [`Input::Text`], [`Input::Chat`] and [`Input::Completion`] only.
+    pub estimation: Option<Estimation>,
 }
 
 impl ScoreQuery {
@@ -48,6 +55,28 @@ impl ScoreQuery {
             limit: None,
             include_unmatched: false,
             include_token_ids: false,
+            include_route_keys: false,
+            estimation: None,
+        }
+    }
+}
+
+/// How a prompt's text is cut where only recorded routes are known. Recorders and
+/// askers must agree, or nothing matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimation {
+    /// Bytes per block, 1 to [`limits::BLOCK_SIZE`].
+    pub block_bytes: u32,
+    /// What lies behind this many blocks is not looked at; 1 to
+    /// [`limits::TEXT_BLOCKS`].
+    pub max_blocks: u32,
+}
+
+impl Default for Estimation {
+    fn default() -> Self {
+        Self {
+            block_bytes: 64,
+            max_blocks: 4096,
         }
     }
 }

@@ -5,7 +5,9 @@ use proto_model::{CacheSalt, MediaItem, Medium};
 use crate::v1::block_keys::Form;
 use crate::v1::score_request::Input as WireInput;
 use crate::v1::{self, ScoreRequest};
-use crate::{Candidate, Input, InvalidQuery, KeyForm, KeyList, MediumWeights, ScoreQuery, limits};
+use crate::{
+    Candidate, Estimation, Input, InvalidQuery, KeyForm, KeyList, MediumWeights, ScoreQuery, limits,
+};
 
 impl TryFrom<ScoreRequest> for ScoreQuery {
     type Error = InvalidQuery;
@@ -15,6 +17,13 @@ impl TryFrom<ScoreRequest> for ScoreQuery {
             return Err(InvalidQuery::RequestIdTooLong(request.request_id.len()));
         }
         let input = input(request.input)?;
+        let estimation = request
+            .estimation
+            .map(|wire| estimation(&wire, &input))
+            .transpose()?;
+        if estimation.is_some() && request.include_token_ids {
+            return Err(InvalidQuery::TokensWithEstimation);
+        }
         Ok(Self {
             request_id: request.request_id,
             model: model(request.model, &input)?,
@@ -26,6 +35,8 @@ impl TryFrom<ScoreRequest> for ScoreQuery {
             limit: limit(request.limit)?,
             include_unmatched: request.include_unmatched,
             include_token_ids: request.include_token_ids,
+            include_route_keys: request.include_route_keys,
+            estimation,
             input,
         })
     }
@@ -223,6 +234,26 @@ fn limit(limit: u32) -> Result<Option<usize>, InvalidQuery> {
     }
 }
 
+fn estimation(wire: &v1::Estimation, input: &Input) -> Result<Estimation, InvalidQuery> {
+    if !matches!(
+        input,
+        Input::Text(_) | Input::Chat(_) | Input::Completion(_)
+    ) {
+        return Err(InvalidQuery::EstimationNotWith(input.kind()));
+    }
+    let or_default = |part, given: u32, default, limit: u32| match given {
+        0 => Ok(default),
+        seen if seen > limit => Err(InvalidQuery::Estimation { part, seen, limit }),
+        seen => Ok(seen),
+    };
+    let default = Estimation::default();
+    let (bytes, blocks) = (limits::BLOCK_SIZE, limits::TEXT_BLOCKS);
+    Ok(Estimation {
+        block_bytes: or_default("block_bytes", wire.block_bytes, default.block_bytes, bytes)?,
+        max_blocks: or_default("max_blocks", wire.max_blocks, default.max_blocks, blocks)?,
+    })
+}
+
 impl From<ScoreQuery> for ScoreRequest {
     fn from(query: ScoreQuery) -> Self {
         let weights = (query.weights != MediumWeights::default()).then_some(v1::MediumWeights {
@@ -245,8 +276,11 @@ impl From<ScoreQuery> for ScoreRequest {
                 .map_or(0, |limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             include_unmatched: query.include_unmatched,
             include_token_ids: query.include_token_ids,
-            include_route_keys: false,
-            estimation: None,
+            include_route_keys: query.include_route_keys,
+            estimation: query.estimation.map(|estimation| v1::Estimation {
+                block_bytes: estimation.block_bytes,
+                max_blocks: estimation.max_blocks,
+            }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! [`ScoreAnswer`] to `ScoreResponse` and back.
 
-use proto_model::{Incarnation, Medium, Revision, Timestamp};
+use proto_model::{BlockKey, Incarnation, Medium, Revision, Timestamp};
 
-use crate::{EndpointScore, InvalidAnswer, ScoreAnswer, StoreStanding, names, v1};
+use crate::{EndpointScore, InvalidAnswer, RouteKeys, ScoreAnswer, StoreStanding, names, v1};
 
 impl ScoreAnswer {
     /// The answer as a message; `request_id` is the request's.
@@ -30,8 +30,19 @@ impl ScoreAnswer {
             error: None,
             token_ids: self.token_ids,
             stores: self.stores.iter().map(Into::into).collect(),
-            route_keys: Vec::new(),
-            prompt_blocks: 0,
+            route_keys: self.route_keys.into_iter().map(Into::into).collect(),
+            prompt_blocks: self.prompt_blocks,
+        }
+    }
+}
+
+impl From<RouteKeys> for v1::RouteKeys {
+    fn from(list: RouteKeys) -> Self {
+        Self {
+            profile: v1::Profile::from(list.profile).into(),
+            block_size: list.block_size,
+            // In place: a key is its number.
+            keys: list.keys.into_iter().map(|key| key.0).collect(),
         }
     }
 }
@@ -68,7 +79,7 @@ impl From<&EndpointScore> for v1::EndpointScore {
             block_size: score.block_size,
             profile: v1::Profile::from(score.profile).into(),
             last_event_us: score.last_event.0,
-            speculative_tokens: 0,
+            speculative_tokens: score.speculative_tokens,
         }
     }
 }
@@ -105,8 +116,22 @@ impl TryFrom<v1::ScoreResponse> for ScoreAnswer {
             warnings: response.warnings,
             unknown_candidates: response.unknown_candidates,
             token_ids: response.token_ids,
+            route_keys: response
+                .route_keys
+                .into_iter()
+                .map(route_keys)
+                .collect::<Result<_, _>>()?,
+            prompt_blocks: response.prompt_blocks,
         })
     }
+}
+
+fn route_keys(wire: v1::RouteKeys) -> Result<RouteKeys, InvalidAnswer> {
+    Ok(RouteKeys {
+        profile: names::key_profile(wire.profile)?,
+        block_size: wire.block_size,
+        keys: wire.keys.into_iter().map(BlockKey).collect(),
+    })
 }
 
 fn standing(wire: v1::StoreStanding) -> Result<StoreStanding, InvalidAnswer> {
@@ -140,7 +165,8 @@ fn endpoint(index: usize, wire: &v1::EndpointScore) -> Result<EndpointScore, Inv
         trust: names::trust(wire.trust)?,
         incarnation: Incarnation(wire.incarnation),
         block_size: wire.block_size,
-        profile: names::profile(wire.profile)?,
+        profile: names::key_profile(wire.profile)?,
         last_event: Timestamp(wire.last_event_us),
+        speculative_tokens: wire.speculative_tokens,
     })
 }

@@ -1,11 +1,12 @@
 //! Answers and changes survive the wire, and malformed ones are told.
 
 use proto_api::{
-    EndpointScore, InvalidAnswer, InvalidChange, ReplicaState, ScoreAnswer, StoreStanding, v1,
+    EndpointScore, InvalidAnswer, InvalidChange, KeyProfile, ReplicaState, RouteKeys, ScoreAnswer,
+    StoreStanding, v1,
 };
 use proto_model::{
     BlockKey, Cursor, Delta, Endpoint, Extras, Holder, Incarnation, KeySpace, Medium, Profile,
-    Publisher, PublisherStatus, Rank, Revision, SpaceAnnounced, Timestamp, Trust,
+    Publisher, PublisherStatus, Rank, Revision, Source, SpaceAnnounced, Timestamp, Trust,
 };
 
 fn publisher() -> Publisher {
@@ -30,8 +31,9 @@ fn answer() -> ScoreAnswer {
             trust: Trust::Partial,
             incarnation: Incarnation(2),
             block_size: 16,
-            profile: Profile::Engine,
+            profile: KeyProfile::Engine,
             last_event: Timestamp(12),
+            speculative_tokens: 32,
         }],
         revision: Revision(9),
         age_ms: 5,
@@ -45,6 +47,12 @@ fn answer() -> ScoreAnswer {
         warnings: vec!["w".to_owned()],
         unknown_candidates: vec!["10.0.0.9".to_owned()],
         token_ids: vec![1, 2, 3],
+        route_keys: vec![RouteKeys {
+            profile: KeyProfile::Text,
+            block_size: 64,
+            keys: vec![BlockKey(1), BlockKey(u64::MAX)],
+        }],
+        prompt_blocks: 7,
     }
 }
 
@@ -68,6 +76,15 @@ fn different_block_sizes_are_not_summed_up() {
 }
 
 #[test]
+fn blocks_of_text_are_no_tokens() {
+    let mut estimated = answer();
+    estimated.endpoints[0].profile = KeyProfile::Text;
+    let response = estimated.clone().into_response(String::new());
+    assert_eq!(response.endpoints[0].matched_tokens, 0);
+    assert_eq!(ScoreAnswer::try_from(response), Ok(estimated));
+}
+
+#[test]
 fn malformed_answers_are_told() {
     let broken = |change: fn(&mut v1::ScoreResponse)| {
         let mut response = answer().into_response(String::new());
@@ -87,6 +104,13 @@ fn malformed_answers_are_told() {
         Err(InvalidAnswer::Score {
             index: 0,
             score: 2.0
+        })
+    );
+    assert_eq!(
+        broken(|r| r.route_keys[0].profile = 0),
+        Err(InvalidAnswer::Unknown {
+            field: "profile",
+            value: 0
         })
     );
     for field in ["trust", "profile", "state"] {
@@ -118,6 +142,7 @@ fn deltas() -> Vec<Delta> {
         Delta::HolderBegan {
             holder: Holder(1),
             publisher: publisher(),
+            source: Source::Estimated,
         },
         Delta::HolderEnded { holder: Holder(1) },
         Delta::Stored {
@@ -164,6 +189,7 @@ fn malformed_changes_are_told() {
     let began = v1::HolderBegan {
         holder: 1,
         publisher: None,
+        source: v1::Source::Confirmed.into(),
     };
     let change = Some(Change::HolderBegan(began));
     assert_eq!(

@@ -24,8 +24,8 @@ use indexer_store::{
 use parking_lot::Mutex;
 use proto_model::{
     Batch, BlockKey, Change, Command, Delta, Endpoint, EngineHash, EventsCommand, Extras, Holder,
-    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, Source,
-    StoredBlock, Timestamp,
+    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, Revision, Source, StoredBlock,
+    Timestamp,
 };
 use scorer_index::{IndexLimits, Scratch};
 use scorer_server::{FollowSettings, Replica};

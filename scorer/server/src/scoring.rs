@@ -32,7 +32,7 @@ pub(crate) use warnings::Warnings;
 
 use std::sync::Arc;
 
-use proto_api::{Input, ReplicaState, ScoreAnswer, ScoreQuery, StoreStanding, limits};
+use proto_api::{Input, ReplicaState, RouteKeys, ScoreAnswer, ScoreQuery, StoreStanding, limits};
 use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
@@ -74,6 +74,10 @@ pub struct Outcome {
     pub unknown_candidates: Vec<String>,
     /// The prompt's token ids, if they were asked for.
     pub token_ids: Vec<TokenId>,
+    /// The prompt's keys, if they were asked for.
+    pub route_keys: Vec<RouteKeys>,
+    /// Estimation: whole blocks of the prompt's text; else 0.
+    pub prompt_blocks: u32,
 }
 
 impl Outcome {
@@ -92,6 +96,8 @@ impl Outcome {
             warnings: self.warnings,
             unknown_candidates: self.unknown_candidates,
             token_ids: self.token_ids,
+            route_keys: self.route_keys,
+            prompt_blocks: self.prompt_blocks,
         }
     }
 }
@@ -248,6 +254,8 @@ impl Scoring {
                 Prepared::Tokens(prompt) if query.include_token_ids => prompt.ids.clone(),
                 _ => Vec::new(),
             },
+            route_keys: Vec::new(),
+            prompt_blocks: 0,
         })
     }
 }

@@ -24,7 +24,9 @@ pub(super) async fn score(
 async fn answer(http: &Http, body: Result<Bytes, BytesRejection>) -> Result<AnswerJson, Failure> {
     let request = body::read::<ScoreJson>(body)?.into_request()?;
     let request_id = request.request_id.clone();
+    let estimated = request.estimation.is_some();
     let query = ScoreQuery::try_from(request).map_err(Into::into);
     let outcome = http.scorer.score(Rpc::HttpScore, query, None).await?;
-    Ok(AnswerJson::new(request_id, outcome.into_answer()))
+    let answer = outcome.into_answer();
+    Ok(AnswerJson::new(request_id, estimated, answer))
 }

@@ -3,10 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use proto_api::EndpointScore;
-use proto_model::{
-    Incarnation, KeySpace, Medium, Profile, Publisher, PublisherStatus, Timestamp, Trust,
-};
+use proto_api::{EndpointScore, KeyProfile};
+use proto_model::{Incarnation, KeySpace, Medium, Publisher, PublisherStatus, Timestamp, Trust};
 
 use super::candidates::CandidateSet;
 use super::lookup::Found;
@@ -107,8 +105,9 @@ impl Row {
             profile: self
                 .space
                 .as_ref()
-                .map_or(Profile::Content, |space| space.profile),
+                .map_or(KeyProfile::Content, |space| space.profile.into()),
             last_event: self.status.map_or(Timestamp(0), |status| status.last_event),
+            speculative_tokens: 0,
         }
     }
 

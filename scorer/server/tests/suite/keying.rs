@@ -1,7 +1,7 @@
 //! One prompt in every form in which it can be asked for, and keyed.
 
 use crate::common::{World, publisher, reusable, space, stored, stored_with, tokens};
-use proto_api::{Input, KeyForm, KeyList, ScoreQuery};
+use proto_api::{Input, KeyForm, KeyList, KeyProfile, ScoreQuery};
 use proto_model::engine::{EngineHasher, HashAlgorithm, HashRules};
 use proto_model::{
     CacheSalt, Change, ContentChain, EngineHash, ExtraKey, KeySpace, LocalHash, MediaItem, Medium,
@@ -183,7 +183,7 @@ async fn profile_engine_reproduces_the_engines_hashes() {
         .await;
     let answer = world.score_tokens("m", prompt.clone()).await;
     assert_eq!(reusable(&answer), [("a#0".into(), 12)]);
-    assert_eq!(answer.endpoints[0].profile, Profile::Engine);
+    assert_eq!(answer.endpoints[0].profile, KeyProfile::Engine);
 
     let unconfigured = World::new().await;
     unconfigured

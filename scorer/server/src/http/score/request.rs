@@ -2,7 +2,7 @@
 
 use proto_api::v1::block_keys::Form;
 use proto_api::v1::score_request::Input;
-use proto_api::v1::{BlockKeys, MediaItem, MediumWeights, ScoreRequest, TokenIds};
+use proto_api::v1::{BlockKeys, Estimation, MediaItem, MediumWeights, ScoreRequest, TokenIds};
 use proto_api::{Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,6 +35,18 @@ pub(super) struct ScoreJson {
     include_unmatched: bool,
     #[serde(default)]
     include_token_ids: bool,
+    #[serde(default)]
+    include_route_keys: bool,
+    estimation: Option<EstimationJson>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EstimationJson {
+    #[serde(default)]
+    block_bytes: u32,
+    #[serde(default)]
+    max_blocks: u32,
 }
 
 #[derive(Deserialize)]
@@ -116,8 +128,11 @@ impl ScoreJson {
             limit: self.limit,
             include_unmatched: self.include_unmatched,
             include_token_ids: self.include_token_ids,
-            include_route_keys: false,
-            estimation: None,
+            include_route_keys: self.include_route_keys,
+            estimation: self.estimation.map(|estimation| Estimation {
+                block_bytes: estimation.block_bytes,
+                max_blocks: estimation.max_blocks,
+            }),
         })
     }
 }

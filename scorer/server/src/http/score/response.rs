@@ -1,6 +1,6 @@
 //! The answer's JSON.
 
-use proto_api::{EndpointScore, ScoreAnswer};
+use proto_api::{EndpointScore, RouteKeys, ScoreAnswer};
 use proto_model::Medium;
 use serde::Serialize;
 
@@ -24,6 +24,19 @@ pub(super) struct AnswerJson {
     unknown_candidates: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     token_ids: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    route_keys: Vec<RouteKeysJson>,
+    /// Only with estimation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_blocks: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct RouteKeysJson {
+    profile: String,
+    block_size: u32,
+    /// As text: JSON numbers of many languages end at 2^53.
+    keys: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +54,7 @@ struct ScoreJson {
     block_size: u32,
     profile: String,
     last_event_us: u64,
+    speculative_tokens: u32,
 }
 
 #[derive(Serialize)]
@@ -52,7 +66,7 @@ struct MediaJson {
 }
 
 impl AnswerJson {
-    pub(super) fn new(request_id: String, answer: ScoreAnswer) -> Self {
+    pub(super) fn new(request_id: String, estimated: bool, answer: ScoreAnswer) -> Self {
         Self {
             request_id,
             model: answer.model,
@@ -66,6 +80,19 @@ impl AnswerJson {
             warnings: answer.warnings,
             unknown_candidates: answer.unknown_candidates,
             token_ids: answer.token_ids,
+            route_keys: answer.route_keys.iter().map(Into::into).collect(),
+            prompt_blocks: estimated.then_some(answer.prompt_blocks),
+        }
+    }
+}
+
+impl From<&RouteKeys> for RouteKeysJson {
+    fn from(list: &RouteKeys) -> Self {
+        let keys = list.keys.iter().map(|key| format!("{:#018x}", key.0));
+        Self {
+            profile: list.profile.to_string(),
+            block_size: list.block_size,
+            keys: keys.collect(),
         }
     }
 }
@@ -91,6 +118,7 @@ impl From<&EndpointScore> for ScoreJson {
             block_size: score.block_size,
             profile: score.profile.to_string(),
             last_event_us: score.last_event.0,
+            speculative_tokens: score.speculative_tokens,
         }
     }
 }
