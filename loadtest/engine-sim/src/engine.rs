@@ -18,7 +18,7 @@ mod timing;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use config::{ConfigError, EngineConfig};
+pub use config::{ConfigError, EngineConfig, Generation};
 pub use event::{CacheEvent, Stored};
 pub use hash::{Algorithm, Extras, Hasher, Link, Lora};
 pub use outcome::{First, Generated, Load, StepOutcome, Totals};

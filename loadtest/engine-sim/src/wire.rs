@@ -3,14 +3,12 @@
 use bytes::Bytes;
 use loadtest_engines::{BatchEvent, Form, StoredRun, batch};
 
-use crate::engine::{Algorithm, CacheEvent};
+use crate::engine::{CacheEvent, Generation};
 
-/// How engines that hash this way write their events.
-#[must_use]
-pub fn form(algorithm: Algorithm) -> Form {
-    match algorithm {
-        Algorithm::Sha256Cbor64Bit => Form::Arrays,
-        Algorithm::Sha256Cbor => Form::Maps,
+fn form(generation: Generation) -> Form {
+    match generation {
+        Generation::V0_10 => Form::Arrays,
+        Generation::V0_32 => Form::Maps,
     }
 }
 
@@ -19,7 +17,7 @@ pub fn form(algorithm: Algorithm) -> Form {
 /// # Errors
 /// None that memory does not give.
 pub fn payload(
-    form: Form,
+    generation: Generation,
     timestamp: f64,
     block_size: usize,
     events: &[CacheEvent],
@@ -28,7 +26,7 @@ pub fn payload(
         .iter()
         .map(|event| published(event, block_size))
         .collect();
-    batch(form, timestamp, &events).map(Bytes::from)
+    batch(form(generation), timestamp, &events).map(Bytes::from)
 }
 
 fn published(event: &CacheEvent, block_size: usize) -> BatchEvent<'_> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loadtest_engine_sim::engine::{
-    Algorithm, Engine, EngineConfig, Extras, Generated, Lora, Submission,
+    Engine, EngineConfig, Extras, Generated, Generation, Lora, Submission,
 };
 use loadtest_engine_sim::wire;
 use loadtest_recordings::{Overlap, RecordedRequest, Recording, RequestKind};
@@ -17,14 +17,14 @@ fn traces() -> PathBuf {
 /// One engine, asked what a recorded one was asked.
 struct Replica {
     engine: Engine,
-    algorithm: Algorithm,
+    generation: Generation,
     block_size: usize,
     now: Duration,
     messages: Vec<Vec<u8>>,
 }
 
 impl Replica {
-    fn of(recording: &Recording, algorithm: Algorithm) -> Self {
+    fn of(recording: &Recording, generation: Generation) -> Self {
         let meta = &recording.meta;
         let block_size = meta.block_size as usize;
         let kv_tokens = meta.blocks as usize * block_size;
@@ -32,13 +32,13 @@ impl Replica {
             block_size,
             kv_tokens,
             max_model_len: kv_tokens - block_size,
-            algorithm,
+            generation,
             hash_seed: meta.seed.clone(),
             ..EngineConfig::default()
         };
         Self {
             engine: Engine::new(&config).unwrap(),
-            algorithm,
+            generation,
             block_size,
             now: Duration::ZERO,
             messages: Vec::new(),
@@ -60,9 +60,8 @@ impl Replica {
             let outcome = self.engine.step(self.now).expect("a request is there");
             self.now += outcome.duration;
             if !outcome.events.is_empty() {
-                let form = wire::form(self.algorithm);
                 // Times are compared nowhere.
-                let payload = wire::payload(form, 0.0, self.block_size, &outcome.events);
+                let payload = wire::payload(self.generation, 0.0, self.block_size, &outcome.events);
                 self.messages.push(payload.unwrap().to_vec());
             }
             let [Generated { first, last, .. }] = outcome.tokens[..] else {
@@ -98,7 +97,7 @@ fn timeless(payload: &[u8]) -> Vec<u8> {
 /// many requests and messages were equal.
 fn compare(tag: &str) -> (usize, usize) {
     let recording = Recording::load(&traces(), tag).unwrap();
-    let mut replica = Replica::of(&recording, Algorithm::Sha256Cbor);
+    let mut replica = Replica::of(&recording, Generation::V0_32);
     let mut published = recording.published.iter().map(|one| timeless(&one.payload));
     let (mut requests, mut messages) = (0, 0);
     for request in &recording.requests {

@@ -1,8 +1,9 @@
 //! The prefix cache: which blocks a sequence gets, and what is told about them.
 
+use super::config::{EngineConfig, Generation};
 use super::event::{CacheEvent, Stored};
 use super::hash::Hasher;
-use super::pool::{BlockId, Pool};
+use super::pool::{BlockId, FreeOrder, Pool};
 use super::sequence::Sequence;
 
 /// The blocks of one engine, the prefixes in them, and the events not yet told.
@@ -15,11 +16,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(blocks: usize, block_size: usize, hasher: Hasher) -> Self {
+    pub(crate) fn new(config: &EngineConfig) -> Self {
+        let order = match config.generation {
+            Generation::V0_10 => FreeOrder::Last,
+            Generation::V0_32 => FreeOrder::EmptyFirst,
+        };
         Self {
-            pool: Pool::new(blocks),
-            hasher,
-            block_size,
+            pool: Pool::new(config.blocks(), order),
+            hasher: Hasher::new(config.generation.algorithm(), &config.hash_seed),
+            block_size: config.block_size,
             events: Vec::new(),
         }
     }
@@ -61,9 +66,7 @@ impl Cache {
     /// Gives the sequence's blocks back, the last one first: so a prefix stays
     /// longer than what follows it.
     pub(crate) fn free(&mut self, sequence: &mut Sequence) {
-        for id in sequence.blocks.drain(..).rev() {
-            self.pool.release(id);
-        }
+        self.pool.release(sequence.blocks.drain(..).rev());
         sequence.kept = 0;
         sequence.computed = 0;
     }

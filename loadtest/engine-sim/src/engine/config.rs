@@ -3,6 +3,38 @@
 use super::hash::Algorithm;
 use super::timing::Calibration;
 
+/// Which vLLM an engine is like, where versions differ. Both were compared with
+/// recordings of real ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// vLLM 0.10 with `--prefix-caching-hash-algo sha256_cbor_64bit`: events are
+    /// arrays without extra keys; all freed blocks go to the end of the queue.
+    V0_10,
+    /// vLLM 0.32 with `sha256_cbor`: events are maps with extra keys; freed blocks
+    /// that hold no prefix are taken first.
+    V0_32,
+}
+
+impl Generation {
+    /// How it hashes blocks.
+    #[must_use]
+    pub fn algorithm(self) -> Algorithm {
+        match self {
+            Self::V0_10 => Algorithm::Sha256Cbor64Bit,
+            Self::V0_32 => Algorithm::Sha256Cbor,
+        }
+    }
+
+    /// The version that `/version` tells.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V0_10 => "0.10.1.1",
+            Self::V0_32 => "0.32.0",
+        }
+    }
+}
+
 /// How one engine is set up; vLLM's names and defaults.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -18,8 +50,8 @@ pub struct EngineConfig {
     pub max_num_batched_tokens: usize,
     /// Requests that may wait. vLLM has no such limit; a simulation needs one.
     pub max_waiting: usize,
-    /// `--prefix-caching-hash-algo`.
-    pub algorithm: Algorithm,
+    /// Which vLLM it is like.
+    pub generation: Generation,
     /// `PYTHONHASHSEED`.
     pub hash_seed: String,
     /// How fast it is.
@@ -35,7 +67,7 @@ impl Default for EngineConfig {
             max_num_seqs: 256,
             max_num_batched_tokens: 8_192,
             max_waiting: 65_536,
-            algorithm: Algorithm::Sha256Cbor64Bit,
+            generation: Generation::V0_10,
             hash_seed: "42".to_owned(),
             calibration: Calibration::PUBLISHED,
         }

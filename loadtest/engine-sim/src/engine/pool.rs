@@ -21,8 +21,18 @@ const END: BlockId = 0;
 pub(crate) struct Pool {
     blocks: Vec<Block>,
     free: usize,
+    order: FreeOrder,
     /// Several blocks may hold the same prefix; the one that has it longest counts.
     cached: HashMap<Link, SmallVec<[BlockId; 2]>>,
+}
+
+/// Where blocks go that nobody uses any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FreeOrder {
+    /// All to the end.
+    Last,
+    /// Those that hold no prefix to the front, the others to the end.
+    EmptyFirst,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -38,16 +48,17 @@ impl Pool {
     ///
     /// # Panics
     /// If `count` is below 2 or above `u32::MAX`.
-    pub(crate) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize, order: FreeOrder) -> Self {
         assert!(count >= 2, "one block is never used");
         let last = BlockId::try_from(count - 1).expect("checked by the engine's limits");
         let mut pool = Self {
             blocks: vec![Block::default(); count],
             free: 0,
+            order,
             cached: HashMap::new(),
         };
         for id in 1..=last {
-            pool.push_back(id);
+            pool.insert_before(END, id);
         }
         pool
     }
@@ -109,12 +120,18 @@ impl Pool {
         self.cached.entry(link).or_default().push(id);
     }
 
-    /// One user less. A block without users joins the end of the queue.
-    pub(crate) fn release(&mut self, id: BlockId) {
-        let block = self.block_mut(id);
-        block.users -= 1;
-        if block.users == 0 {
-            self.push_back(id);
+    /// One user less for each. The order is that in which they are taken again.
+    pub(crate) fn release(&mut self, ids: impl Iterator<Item = BlockId>) {
+        let front = self.block(END).after;
+        for id in ids {
+            let block = self.block_mut(id);
+            block.users -= 1;
+            if block.users > 0 {
+                continue;
+            }
+            let empty = block.link.is_none() && self.order == FreeOrder::EmptyFirst;
+            // Before the block that was the front one, so that their order stays.
+            self.insert_before(if empty { front } else { END }, id);
         }
     }
 
@@ -140,13 +157,13 @@ impl Pool {
         }
     }
 
-    fn push_back(&mut self, id: BlockId) {
-        let last = self.block(END).before;
-        self.block_mut(last).after = id;
-        self.block_mut(END).before = id;
+    fn insert_before(&mut self, after: BlockId, id: BlockId) {
+        let before = self.block(after).before;
+        self.block_mut(before).after = id;
+        self.block_mut(after).before = id;
         let block = self.block_mut(id);
-        block.before = last;
-        block.after = END;
+        block.before = before;
+        block.after = after;
         self.free += 1;
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::cache::Cache;
 use super::config::EngineConfig;
-use super::hash::Hasher;
 use super::outcome::{First, Generated, Load, StepOutcome, Totals};
 use super::sequence::{RequestId, Sequence};
 use super::timing::{Calibration, Work};
@@ -33,9 +32,8 @@ struct Plan {
 
 impl Scheduler {
     pub(crate) fn new(config: &EngineConfig) -> Self {
-        let hasher = Hasher::new(config.algorithm, &config.hash_seed);
         Self {
-            cache: Cache::new(config.blocks(), config.block_size, hasher),
+            cache: Cache::new(config),
             max_num_seqs: config.max_num_seqs,
             max_num_batched_tokens: config.max_num_batched_tokens,
             waiting: VecDeque::new(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::config::{EngineConfig, Generation};
 use super::super::event::{CacheEvent, Stored};
-use super::super::hash::{Algorithm, Extras, Hasher, Link};
+use super::super::hash::{Extras, Hasher, Link};
 use super::super::sequence::{Sequence, Submission};
 use super::Cache;
 
@@ -18,6 +19,7 @@ type Prefix = Vec<u32>;
 
 #[derive(Default)]
 struct Naive {
+    empty_first: bool,
     content: Vec<Option<Prefix>>,
     users: Vec<usize>,
     /// Free blocks, the next one to be taken first.
@@ -40,8 +42,9 @@ struct NaiveSequence {
 }
 
 impl Naive {
-    fn new(blocks: usize) -> Self {
+    fn new(blocks: usize, empty_first: bool) -> Self {
         Self {
+            empty_first,
             content: vec![None; blocks],
             users: vec![0; blocks],
             free: (1..blocks).collect(),
@@ -101,12 +104,16 @@ impl Naive {
     }
 
     fn release(&mut self, sequence: NaiveSequence) {
+        let (mut empty, mut full) = (Vec::new(), Vec::new());
         for id in sequence.blocks.into_iter().rev() {
             self.users[id] -= 1;
-            if self.users[id] == 0 {
-                self.free.push(id);
+            match &self.content[id] {
+                _ if self.users[id] > 0 => {}
+                None if self.empty_first => empty.push(id),
+                _ => full.push(id),
             }
         }
+        self.free = [empty, std::mem::take(&mut self.free), full].concat();
     }
 }
 
@@ -127,16 +134,18 @@ fn action() -> impl Strategy<Value = Action> {
 
 /// Both at once, step by step.
 struct Pair {
+    hasher: Hasher,
     cache: Cache,
     naive: Naive,
     running: Vec<(Sequence, NaiveSequence)>,
 }
 
 impl Pair {
-    fn new(blocks: usize) -> Self {
+    fn new(blocks: usize, generation: Generation) -> Self {
         Self {
-            cache: Cache::new(blocks, BLOCK, hasher()),
-            naive: Naive::new(blocks),
+            hasher: hasher(generation),
+            cache: cache(blocks, generation),
+            naive: Naive::new(blocks, generation == Generation::V0_32),
             running: Vec::new(),
         }
     }
@@ -156,7 +165,8 @@ impl Pair {
         }
         assert_eq!(self.cache.pool.free(), self.naive.free.len());
         let events: Vec<_> = self.cache.take_events();
-        let expected: Vec<_> = self.naive.events.drain(..).map(told).collect();
+        let expected: Vec<_> = self.naive.events.drain(..);
+        let expected: Vec<_> = expected.map(|event| told(&self.hasher, event)).collect();
         assert_eq!(events, expected);
     }
 
@@ -206,9 +216,11 @@ proptest! {
     #[test]
     fn any_history_is_the_naive_models(
         blocks in 3..14_usize,
+        newest in any::<bool>(),
         actions in prop::collection::vec(action(), 1..120),
     ) {
-        let mut pair = Pair::new(blocks);
+        let generation = if newest { Generation::V0_32 } else { Generation::V0_10 };
+        let mut pair = Pair::new(blocks, generation);
         for action in actions {
             pair.apply(action);
         }
@@ -224,7 +236,7 @@ proptest! {
 
 #[test]
 fn nothing_is_reset_while_blocks_are_in_use() {
-    let mut cache = Cache::new(4, BLOCK, hasher());
+    let mut cache = cache(4, Generation::V0_32);
     let mut sequence = sequence(vec![1, 2, 3]);
     assert!(cache.allocate(&mut sequence, &[], 3));
     assert!(!cache.reset());
@@ -234,8 +246,18 @@ fn nothing_is_reset_while_blocks_are_in_use() {
     assert_eq!(cache.pool.cached(), 0);
 }
 
-fn hasher() -> Hasher {
-    Hasher::new(Algorithm::Sha256Cbor, "0")
+fn hasher(generation: Generation) -> Hasher {
+    Hasher::new(generation.algorithm(), "0")
+}
+
+fn cache(blocks: usize, generation: Generation) -> Cache {
+    Cache::new(&EngineConfig {
+        block_size: BLOCK,
+        kv_tokens: blocks * BLOCK,
+        generation,
+        hash_seed: "0".to_owned(),
+        ..EngineConfig::default()
+    })
 }
 
 fn sequence(prompt: Vec<u32>) -> Sequence {
@@ -248,8 +270,7 @@ fn sequence(prompt: Vec<u32>) -> Sequence {
     Sequence::new(submission, Duration::ZERO)
 }
 
-fn links(prefix: &[u32]) -> Vec<Link> {
-    let hasher = hasher();
+fn links(hasher: &Hasher, prefix: &[u32]) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
     for block in prefix.chunks_exact(BLOCK) {
         links.push(hasher.link(links.last(), block, &Extras::default()));
@@ -257,13 +278,13 @@ fn links(prefix: &[u32]) -> Vec<Link> {
     links
 }
 
-fn told(event: NaiveEvent) -> CacheEvent {
+fn told(hasher: &Hasher, event: NaiveEvent) -> CacheEvent {
     match event {
         NaiveEvent::Removed(prefix) => {
-            CacheEvent::Removed(*links(&prefix).last().expect("whole blocks"))
+            CacheEvent::Removed(*links(hasher, &prefix).last().expect("whole blocks"))
         }
         NaiveEvent::Stored(prefix, first) => {
-            let all = links(&prefix);
+            let all = links(hasher, &prefix);
             CacheEvent::Stored(Stored {
                 links: all[first..].to_vec(),
                 parent: first.checked_sub(1).map(|before| all[before]),
