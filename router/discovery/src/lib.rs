@@ -1,7 +1,17 @@
 //! Which endpoints there are, what the manifests ask for, and how busy the engines are.
 
+mod departures;
+mod files;
+mod fixed;
+mod manifest;
+mod source;
 mod view;
 
+pub use departures::{Departure, Departures};
+pub use files::{FileSettings, follow_files};
+pub use fixed::{EndpointError, fixed_pool, parse_endpoint};
+pub use manifest::{Mistake, Mistakes, Origin, PoolGroup};
+pub use source::{Discovery, SourceStatus, Trouble};
 pub use view::{
     Criticality, EstimatedRouting, ModelRule, PoolEndpoint, PoolView, Strategy, TargetModel,
     TrackingRouting,
