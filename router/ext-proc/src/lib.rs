@@ -3,6 +3,7 @@
 mod decision;
 mod headers;
 mod refusal;
+mod server;
 mod stream;
 mod wire;
 mod scorers;
@@ -12,3 +13,7 @@ pub use decision::{
 };
 pub use headers::Headers;
 pub use scorers::{Count, ScoreError, Scored, ScorerStats, Scorers, ScorersOptions};
+pub use server::{
+    Gauge, Lifecycle, Listeners, ServeError, Settings, SettingsError, StreamStats, TlsError, TlsSource,
+    serve,
+};

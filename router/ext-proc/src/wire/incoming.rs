@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, Metadata};
+use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest};
 use envoy_types::pb::google::protobuf::value::Kind;
@@ -72,7 +72,7 @@ fn chunk(body: HttpBody) -> Chunk {
 
 /// Gateways put a header's text in `raw_value`; older ones in `value`.
 fn headers(head: HttpHeaders) -> Headers {
-    let map = head.headers.unwrap_or_else(HeaderMap::default);
+    let map = head.headers.unwrap_or_default();
     Headers::new(map.headers.into_iter().map(|header| {
         let raw = header.raw_value;
         let value = if raw.is_empty() {
