@@ -1,0 +1,84 @@
+//! What is read of a request before anybody is asked.
+
+use router_discovery::{Criticality, PoolView};
+
+use crate::{Asked, Refused, RefusedKind};
+
+use super::json::{self, BodyError, Named};
+use super::model::{self, Resolved};
+use super::path::Path;
+
+/// A request, as far as it matters where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) path: Path,
+    /// The model as the client named it; `None` where the body is not read.
+    pub(super) named: Option<Named>,
+    pub(super) resolved: Resolved,
+    /// Bytes of the body.
+    pub(super) bytes: usize,
+}
+
+impl Request {
+    /// Reads path, headers, and of the body the model's name.
+    pub(super) fn read(asked: &Asked, view: &PoolView) -> Result<Self, Refused> {
+        let body = asked.body.as_deref().filter(|body| !body.is_empty());
+        let path = match body {
+            // Nothing to read: any endpoint will do.
+            None => Path::Unknown,
+            Some(_) if is_encoded(asked) => Path::Unknown,
+            Some(_) => Path::of(&asked.path),
+        };
+        let named = match (path, body) {
+            (Path::Unknown, _) | (_, None) => None,
+            (_, Some(body)) => Some(json::read(body).map_err(|error| refused(&error))?),
+        };
+        let name = named.as_ref().map_or("", |named| named.model.as_str());
+        let resolved = model::resolve(view, &asked.headers, name, &asked.request_id);
+        Ok(Self {
+            path,
+            named,
+            resolved,
+            bytes: body.map_or(0, <[u8]>::len),
+        })
+    }
+
+    /// The model as the client named it; empty where none was read.
+    pub(super) fn model(&self) -> &str {
+        self.named.as_ref().map_or("", |named| named.model.as_str())
+    }
+
+    /// The model that the engine is asked for; empty where none was read.
+    pub(super) fn target(&self) -> &str {
+        match self.named {
+            Some(_) => &self.resolved.target,
+            None => "",
+        }
+    }
+
+    /// How important its model is.
+    pub(super) fn criticality(&self) -> Criticality {
+        self.resolved.criticality
+    }
+
+    /// The body to send, where it must be another one than came.
+    pub(super) fn rewritten(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let named = self.named.as_ref()?;
+        (named.model != self.resolved.target)
+            .then(|| json::with_model(body, &named.at, &self.resolved.target))
+    }
+}
+
+/// A compressed body cannot be read; engines that take such bodies get it as it is.
+fn is_encoded(asked: &Asked) -> bool {
+    let encoding = asked.headers.get("content-encoding").unwrap_or("identity");
+    !encoding.eq_ignore_ascii_case("identity")
+}
+
+fn refused(error: &BodyError) -> Refused {
+    Refused {
+        kind: RefusedKind::BadRequest,
+        message: error.to_string(),
+        retry_after: None,
+    }
+}
