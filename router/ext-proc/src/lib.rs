@@ -1,5 +1,6 @@
 //! The endpoint picker's half of Envoy's external processing.
 
+mod decide;
 mod decision;
 mod headers;
 mod refusal;
@@ -8,6 +9,10 @@ mod stream;
 mod wire;
 mod scorers;
 
+pub use decide::{
+    BUCKETS_US, Decider, DeciderOptions, DecisionStats, FALLBACK_REASONS, Histogram, Mode, NoLoads,
+    PICK_REASONS, REFUSAL_REASONS, SampledLoads,
+};
 pub use decision::{
     Asked, Decide, End, Refused, RefusedKind, Routed, Subset, SubsetEntry, Ticket, Usage,
 };
