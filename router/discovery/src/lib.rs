@@ -4,6 +4,7 @@ mod departures;
 mod files;
 mod fixed;
 mod manifest;
+mod scrape;
 mod source;
 mod view;
 
@@ -11,6 +12,9 @@ pub use departures::{Departure, Departures};
 pub use files::{FileSettings, follow_files};
 pub use fixed::{EndpointError, fixed_pool, parse_endpoint};
 pub use manifest::{Mistake, Mistakes, Origin, PoolGroup};
+pub use scrape::{
+    EngineLoad, LoadCounters, LoadMistake, Loads, ScrapeMistake, ScrapeSettings, Scraper,
+};
 pub use source::{Discovery, SourceStatus, Trouble};
 pub use view::{
     Criticality, EstimatedRouting, ModelRule, PoolEndpoint, PoolView, Strategy, TargetModel,

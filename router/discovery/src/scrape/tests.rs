@@ -1,0 +1,6 @@
+//! Against real HTTP servers, kind and hostile.
+
+mod engine;
+mod hostile;
+mod polls;
+mod texts;
