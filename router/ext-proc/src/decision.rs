@@ -17,6 +17,10 @@ use crate::Headers;
 #[async_trait]
 pub trait Decide: Send + Sync + 'static {
     /// Answers before [`Asked::deadline`], with or without scores.
+    ///
+    /// The future is dropped when nobody waits any more: the client has left, the
+    /// gateway has answered itself, or the deadline is well over. Books that it has
+    /// opened by then must close on drop. A panic costs only its own request.
     async fn decide(&self, asked: Asked) -> Result<Routed, Refused>;
 }
 

@@ -231,3 +231,8 @@ fn body_answers(mut body: Bytes, end_of_stream: bool, out: &mut Vec<Action>) {
         }
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
