@@ -67,7 +67,7 @@ impl Replica {
             let [Generated { first, last, .. }] = outcome.tokens[..] else {
                 continue;
             };
-            cached = cached.or(first.map(|first| first.cached_tokens as u64));
+            cached = cached.or_else(|| first.map(|first| first.cached_tokens as u64));
             if last {
                 return cached.expect("a first token comes before the last");
             }

@@ -165,7 +165,7 @@ impl Pair {
         }
         assert_eq!(self.cache.pool.free(), self.naive.free.len());
         let events: Vec<_> = self.cache.take_events();
-        let expected: Vec<_> = self.naive.events.drain(..);
+        let expected = self.naive.events.drain(..);
         let expected: Vec<_> = expected.map(|event| told(&self.hasher, event)).collect();
         assert_eq!(events, expected);
     }
