@@ -187,8 +187,8 @@ impl Answer {
         let whole = std::iter::once(text.as_str());
         let objects = events.chain(whole);
         let parsed = objects.filter_map(|json| serde_json::from_str::<Value>(json).ok());
-        let usages = parsed.filter_map(|mut value| value.get_mut("usage").map(Value::take));
-        usages.filter(|usage| !usage.is_null()).last()
+        let mut usages = parsed.filter_map(|mut value| value.get_mut("usage").map(Value::take));
+        usages.rfind(|usage| !usage.is_null())
     }
 }
 
@@ -232,6 +232,8 @@ fn origin_form(mut request: Request<Body>) -> Request<Body> {
         request.headers_mut().entry("host").or_insert(host);
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = path.parse().unwrap_or(uri.clone());
+    if let Ok(path) = path.parse() {
+        *request.uri_mut() = path;
+    }
     request
 }

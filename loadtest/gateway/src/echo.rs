@@ -11,9 +11,9 @@
 //! | `die=3` | three events likewise, then the connection is cut |
 //! | `trailers` | JSON, then trailers |
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -66,11 +66,13 @@ struct State {
     name: String,
     remembers: bool,
     seen: Mutex<VecDeque<Seen>>,
-    steps: Semaphore,
+    /// What may go on, by the request's header `x-test`.
+    steps: Mutex<HashMap<String, Arc<Semaphore>>>,
     left: AtomicU64,
     served: AtomicU64,
     waiting: AtomicU32,
     kv_percent: AtomicU32,
+    refuses: AtomicBool,
 }
 
 impl EchoEngine {
@@ -98,11 +100,12 @@ impl EchoEngine {
             name: name.to_owned(),
             remembers,
             seen: Mutex::default(),
-            steps: Semaphore::new(0),
+            steps: Mutex::default(),
             left: AtomicU64::new(0),
             served: AtomicU64::new(0),
             waiting: AtomicU32::new(0),
             kv_percent: AtomicU32::new(0),
+            refuses: AtomicBool::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self {
@@ -118,15 +121,33 @@ impl EchoEngine {
         self.address
     }
 
-    /// Lets answers that wait for it go on by so many parts.
-    pub fn allow(&self, steps: usize) {
-        self.state.steps.add_permits(steps);
+    /// What `x-engine` says in its answers.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// Lets the answer to the request whose header `x-test` has this value go on by
+    /// so many parts.
+    pub fn allow(&self, test: &str, steps: usize) {
+        self.state.steps(test).add_permits(steps);
+    }
+
+    /// What lets that answer go on by one part each time it is called.
+    pub fn stepper(&self, test: &str) -> impl Fn() + Send + Sync + 'static {
+        let steps = self.state.steps(test);
+        move || steps.add_permits(1)
     }
 
     /// What `/metrics` says from now on: waiting requests, and KV use in percent.
     pub fn set_load(&self, waiting: u32, kv_percent: u32) {
         self.state.waiting.store(waiting, Ordering::Relaxed);
         self.state.kv_percent.store(kv_percent, Ordering::Relaxed);
+    }
+
+    /// Whether everything but metrics is answered with 503 from now on.
+    pub fn refuse(&self, refuses: bool) {
+        self.state.refuses.store(refuses, Ordering::Relaxed);
     }
 
     /// Responses whose reader left before their end.
@@ -196,8 +217,14 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         headers: head.headers,
         body: body.to_bytes(),
     };
+    if state.refuses.load(Ordering::Relaxed) {
+        let mut response = state.completion(&Value::Null);
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        return Ok(response);
+    }
     state.served.fetch_add(1, Ordering::Relaxed);
     let how = seen.header("x-echo").to_owned();
+    let test = seen.header("x-test").to_owned();
     let model = if state.remembers {
         serde_json::from_slice::<Value>(&seen.body)
             .map_or(Value::Null, |body| body["model"].clone())
@@ -209,7 +236,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let number: u16 = number.parse()?;
     match way {
         "hold" => {
-            state.step().await;
+            step(&state.steps(&test)).await;
             Ok(state.completion(&model))
         }
         "status" => {
@@ -217,8 +244,8 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
             *response.status_mut() = http::StatusCode::from_u16(number)?;
             Ok(response)
         }
-        "sse" => Ok(state.events(number, model, false)),
-        "die" => Ok(state.events(number, model, true)),
+        "sse" => Ok(state.events(&test, number, model, false)),
+        "die" => Ok(state.events(&test, number, model, true)),
         "trailers" => Ok(state.with_trailers().await?),
         _ => Ok(state.completion(&model)),
     }
@@ -236,10 +263,10 @@ impl State {
         seen.push_back(request);
     }
 
-    async fn step(&self) {
-        if let Ok(permit) = self.steps.acquire().await {
-            permit.forget();
-        }
+    fn steps(&self, test: &str) -> Arc<Semaphore> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let steps = steps.entry(test.to_owned());
+        Arc::clone(steps.or_insert_with(|| Arc::new(Semaphore::new(0))))
     }
 
     fn metrics(&self) -> String {
@@ -276,42 +303,18 @@ impl State {
         Ok(response)
     }
 
-    fn events(self: Arc<Self>, count: u16, model: Value, dies: bool) -> Response<Body> {
+    fn events(self: Arc<Self>, test: &str, count: u16, model: Value, dies: bool) -> Response<Body> {
         let (feeder, body) = Feeder::body();
+        let steps = self.steps(test);
         let response = self.response("text/event-stream", body);
         tokio::spawn(async move {
-            if self.stream(&feeder, count, &model, dies).await.is_err() {
+            if stream(&feeder, &steps, count, &model, dies).await.is_err() {
                 self.left.fetch_add(1, Ordering::Relaxed);
             } else if dies {
                 feeder.abort().await;
             }
         });
         response
-    }
-
-    async fn stream(&self, feeder: &Feeder, count: u16, model: &Value, dies: bool) -> Result<()> {
-        for index in 0..count {
-            let event = json!({"model": model, "index": index, "choices": []});
-            self.part(feeder, format!("data: {event}\n\n")).await?;
-        }
-        if dies {
-            return Ok(());
-        }
-        let last = json!({"model": model, "choices": [], "usage": usage()});
-        let last = format!("data: {last}\n\n");
-        let (first, second) = last.split_at(last.len() / 2);
-        self.part(feeder, first.to_owned()).await?;
-        self.part(feeder, second.to_owned()).await?;
-        self.part(feeder, "data: [DONE]\n\n".to_owned()).await
-    }
-
-    /// A part is sent when a step is allowed; a reader that leaves is noticed
-    /// meanwhile.
-    async fn part(&self, feeder: &Feeder, part: String) -> Result<()> {
-        tokio::select! {
-            () = self.step() => feeder.send(part).await,
-            () = feeder.left() => anyhow::bail!("the reader has left"),
-        }
     }
 
     fn response(&self, kind: &'static str, body: Body) -> Response<Body> {
@@ -332,4 +335,41 @@ fn usage() -> Value {
         "prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10,
         "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
     })
+}
+
+async fn stream(
+    feeder: &Feeder,
+    steps: &Semaphore,
+    count: u16,
+    model: &Value,
+    dies: bool,
+) -> Result<()> {
+    for index in 0..count {
+        let event = json!({"model": model, "index": index, "choices": []});
+        part(feeder, steps, format!("data: {event}\n\n")).await?;
+    }
+    if dies {
+        return Ok(());
+    }
+    let last = json!({"model": model, "choices": [], "usage": usage()});
+    let last = format!("data: {last}\n\n");
+    let (first, second) = last.split_at(last.len() / 2);
+    part(feeder, steps, first.to_owned()).await?;
+    part(feeder, steps, second.to_owned()).await?;
+    part(feeder, steps, "data: [DONE]\n\n".to_owned()).await
+}
+
+/// A part is sent when a step is allowed; a reader that leaves is noticed
+/// meanwhile.
+async fn part(feeder: &Feeder, steps: &Semaphore, part: String) -> Result<()> {
+    tokio::select! {
+        () = step(steps) => feeder.send(part).await,
+        () = feeder.left() => anyhow::bail!("the reader has left"),
+    }
+}
+
+async fn step(steps: &Semaphore) {
+    if let Ok(permit) = steps.acquire().await {
+        permit.forget();
+    }
 }
