@@ -16,7 +16,7 @@ use crate::types::{ClusterId, NodeId, Proposal, RaftNode, TypeConfig};
 
 /// Of everything that is postcard here. Nodes of different versions refuse each
 /// other.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The largest message taken: a largest batch, and room for the rest.
 pub(crate) const MESSAGE_BYTES_MAX: usize = BATCH_BYTES_MAX + (8 << 20);

@@ -7,8 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::LinkError;
 
-/// The format of everything that is stored.
-const FORMAT: u8 = 1;
+/// The format of everything that is stored. Format 1 is the same without routes,
+/// so it is read too.
+const FORMAT: u8 = 2;
+const FORMAT_WITHOUT_ROUTES: u8 = 1;
 
 /// A batch as the stream carries it.
 pub(crate) fn encode_batch(batch: &Batch) -> Result<Vec<u8>, LinkError> {
@@ -93,7 +95,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, Li
 
 fn formatted<'a>(bytes: &'a [u8], what: &'static str) -> Result<&'a [u8], LinkError> {
     match bytes {
-        [FORMAT, rest @ ..] => Ok(rest),
+        [FORMAT | FORMAT_WITHOUT_ROUTES, rest @ ..] => Ok(rest),
         _ => Err(LinkError::Form { what }),
     }
 }
@@ -122,6 +124,9 @@ mod tests {
         assert_eq!(decode_batch(&bytes).expect("reads"), Batch::default());
         bytes.push(0);
         decode_batch(&bytes).expect_err("something is left");
+        bytes.pop();
+        bytes[0] = 1;
+        assert_eq!(decode_batch(&bytes).expect("reads"), Batch::default());
         bytes[0] = 9;
         decode_batch(&bytes).expect_err("another format");
         decode_batch(&[]).expect_err("nothing");

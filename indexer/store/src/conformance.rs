@@ -22,6 +22,7 @@ mod random;
 mod reader;
 mod readers;
 mod replica;
+mod routes;
 mod watches;
 mod workload;
 
@@ -43,6 +44,11 @@ pub use ingestors::{
     overlapping_ingestors_are_one, revisions_of_concurrent_writers_are_unique,
 };
 pub use readers::{snapshots_under_load_are_of_one_moment, watches_resumed_from_everywhere_meet};
+pub use routes::{
+    a_route_recorded_again_changes_nothing, routes_are_seen_by_watchers,
+    routes_expire_when_they_are_told_to, the_least_recently_used_routes_go_first,
+    what_events_end_no_route_claims,
+};
 pub use watches::{
     a_resumed_watch_gets_only_what_is_new, a_watch_from_beyond_the_end_starts_anew,
     a_watch_from_nothing_gets_a_snapshot, an_idle_watch_says_that_it_is_alive,
@@ -89,6 +95,11 @@ macro_rules! conformance_suite {
                 endpoints_removed_under_load_leave_the_others,
                 snapshots_under_load_are_of_one_moment,
                 watches_resumed_from_everywhere_meet,
+                routes_are_seen_by_watchers,
+                a_route_recorded_again_changes_nothing,
+                the_least_recently_used_routes_go_first,
+                routes_expire_when_they_are_told_to,
+                what_events_end_no_route_claims,
             ],
             ShortHistory: [
                 too_old_a_place_gets_a_snapshot,

@@ -128,7 +128,7 @@ mod tests {
             any::<u64>(),
             any::<Option<[u8; 16]>>(),
             changes,
-            0..8,
+            0..10,
         )
             .prop_map(|(text, rank, number, stream, changes, kind)| {
                 let endpoint = Endpoint::new(&text, &text).expect("letters");
@@ -150,6 +150,17 @@ mod tests {
                     2 => Command::EndpointRemoved {
                         endpoint,
                         rank: Some(Rank(rank)),
+                    },
+                    3 => Command::RouteRecorded(RouteRecorded {
+                        publisher,
+                        kind: RouteKind::Estimated,
+                        recorded_at: Timestamp(number),
+                        expires_at: Some(Timestamp(number)),
+                        capacity: rank,
+                        keys: vec![BlockKey(number); changes.len()],
+                    }),
+                    4 => Command::Expire {
+                        until: Timestamp(number),
                     },
                     _ => {
                         let space = KeySpace {

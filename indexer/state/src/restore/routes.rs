@@ -39,7 +39,7 @@ impl RouteRestorer {
         let (_, found) = self
             .tables
             .as_mut()
-            .ok_or(out_of_order("RouteTable", "Routes"))?;
+            .ok_or_else(|| out_of_order("RouteTable", "Routes"))?;
         *found += 1;
         let place = (image.publisher.clone(), image.kind);
         if self.last.as_ref().is_some_and(|last| *last >= place) {
@@ -61,7 +61,7 @@ impl RouteRestorer {
         let (image, table) = self
             .open
             .as_mut()
-            .ok_or(out_of_order("RouteKeys", "RouteTable"))?;
+            .ok_or_else(|| out_of_order("RouteKeys", "RouteTable"))?;
         for key in keys {
             let expires_at = key.expires_at.map(|at| at.0);
             if !table.keys.touch(key.key.0, expires_at) {

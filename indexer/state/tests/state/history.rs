@@ -1,7 +1,9 @@
 //! Random histories: after every command the state, its deltas, its view and its
 //! image say what the naive model says.
 
-use indexer_state::{Image, Restorer, State, StateLimits};
+use std::collections::BTreeMap;
+
+use indexer_state::{Image, ImagePiece, Restorer, State, StateLimits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proto_model::*;
@@ -17,8 +19,23 @@ enum Step {
     Gap(u32, Option<u64>, u64),
     Reset(u32, u64),
     Remove(u32, bool),
+    Route(u32, RouteKind, RouteStep),
+    /// So long after the last route, or before it.
+    Expire(i64),
     /// Go on with a state restored from the image.
     Reload,
+}
+
+/// What a route says: locals of its chain, how much time has passed, how long it
+/// counts, and the capacity.
+type RouteStep = (Vec<u64>, i64, Option<u64>, u32);
+
+fn route() -> impl Strategy<Value = RouteStep> {
+    // Times that often are the same for two routes.
+    let passed = prop_oneof![3 => Just(0_i64), 3 => 0_i64..5, 1 => -5_i64..0];
+    let lasts = proptest::option::of(0_u64..6);
+    let capacity = prop_oneof![4 => 2_u32..12, 1 => 0_u32..2, 2 => Just(1000)];
+    (vec(0_u64..4, 0..5), passed, lasts, capacity)
 }
 
 fn medium() -> impl Strategy<Value = Medium> {
@@ -77,10 +94,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u32..3, 1_u64..4).prop_map(|(p, i)| Step::Reset(p, i)),
         1 => (0_u32..3, any::<bool>()).prop_map(|(p, all)| Step::Remove(p, all)),
         1 => Just(Step::Reload),
+        6 => (0_u32..4, any::<bool>(), route()).prop_map(|(p, estimated, route)| {
+            let kinds = [RouteKind::Speculative, RouteKind::Estimated];
+            Step::Route(p, kinds[usize::from(estimated)], route)
+        }),
+        2 => prop_oneof![4 => -5_i64..5, 1 => Just(600_000_000_i64)].prop_map(Step::Expire),
     ]
 }
 
-fn command(step: &Step, model: &Naive) -> Option<Command> {
+fn command(step: &Step, model: &Naive, clock: &mut u64) -> Option<Command> {
     let at = |number: u32| {
         let cursor = model.publishers.get(&publisher(number)).map(|p| p.cursor());
         cursor.map_or((0, 5_000_000), |cursor| {
@@ -118,6 +140,21 @@ fn command(step: &Step, model: &Naive) -> Option<Command> {
                 rank: (!all).then_some(rank),
             }
         }
+        Step::Route(number, kind, (locals, passed, lasts, capacity)) => {
+            *clock = clock.saturating_add_signed(*passed);
+            let chain = (1..=locals.len()).map(|end| key(&locals[..end]));
+            Command::RouteRecorded(RouteRecorded {
+                publisher: publisher(*number),
+                kind: *kind,
+                recorded_at: Timestamp(*clock),
+                expires_at: lasts.map(|lasts| Timestamp(*clock + lasts)),
+                capacity: *capacity,
+                keys: chain.collect(),
+            })
+        }
+        Step::Expire(after) => Command::Expire {
+            until: Timestamp(clock.saturating_add_signed(*after)),
+        },
         Step::Reload => return None,
     })
 }
@@ -156,7 +193,44 @@ fn compare(state: &State, replica: &Replica, model: &Naive) {
         .map(|p| p.blocks.parked.len())
         .sum();
     assert_eq!(state.stats().parked, parked as u64);
-    assert_eq!(state.stats().memberships, replica.keys.len() as u64);
+    let stats = state.stats();
+    let told = stats.memberships + stats.route_keys;
+    assert_eq!(told, replica.keys.len() as u64);
+    compare_routes(state, replica, model);
+}
+
+/// The tables, what readers know of them, and the order of use.
+fn compare_routes(state: &State, replica: &Replica, model: &Naive) {
+    let holders = replica.holders.values();
+    let routed = holders.filter(|(_, source)| *source != Source::Confirmed);
+    assert_eq!(routed.count(), model.routes.tables.len());
+    let mut listed = BTreeMap::new();
+    let mut open = None;
+    for piece in state.image() {
+        match piece {
+            ImagePiece::RouteTable(table) => {
+                let name = (table.publisher, table.kind);
+                listed.insert(name.clone(), Vec::new());
+                open = Some(name);
+            }
+            ImagePiece::RouteKeys(keys) => {
+                let name = open.as_ref().expect("a table before its keys");
+                let list = listed.get_mut(name).expect("it is listed");
+                list.extend(keys.iter().map(|key| (key.key, key.expires_at)));
+            }
+            _ => {}
+        }
+    }
+    for ((publisher, kind), table) in &model.routes.tables {
+        let held = replica.held_from(publisher, kind.source());
+        let expected = table.keys.iter().map(|(key, _)| (Medium::Gpu, *key));
+        assert_eq!(held, expected.collect(), "{publisher} {kind:?}");
+        let mut expected = table.keys.clone();
+        expected.reverse();
+        let found = listed.remove(&(publisher.clone(), *kind));
+        assert_eq!(found, Some(expected), "{publisher} {kind:?}");
+    }
+    assert!(listed.is_empty(), "{listed:?}");
 }
 
 proptest! {
@@ -168,12 +242,13 @@ proptest! {
     fn the_state_is_the_naive_model(steps in vec(step(), 1..60), late in 0_usize..60) {
         let mut state = State::new(StateLimits::default());
         let mut model = Naive::default();
+        let mut clock = 1_000_000;
         let (mut whole, mut joined) = (Replica::default(), None);
         for (index, step) in steps.iter().enumerate() {
             if index == late {
                 joined = Some(Replica::of(&state.view().collect::<Vec<_>>()));
             }
-            let Some(command) = command(step, &model) else {
+            let Some(command) = command(step, &model, &mut clock) else {
                 let restored = reload(&state);
                 prop_assert!(restored.image().eq(state.image()));
                 state = restored;
@@ -223,6 +298,6 @@ proptest! {
     }
 }
 
-fn pieces(image: Image<'_>) -> Vec<indexer_state::ImagePiece> {
+fn pieces(image: Image<'_>) -> Vec<ImagePiece> {
     image.collect()
 }

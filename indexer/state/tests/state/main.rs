@@ -5,6 +5,8 @@ mod changes;
 mod history;
 mod naive;
 mod naive_blocks;
+mod naive_routes;
 mod order;
+mod routes;
 mod simulation;
 mod support;

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use proto_model::*;
 
 use crate::naive_blocks::NaiveBlocks;
+use crate::naive_routes::NaiveRoutes;
 
 #[derive(Debug, Default)]
 pub(crate) struct Naive {
     pub(crate) publishers: BTreeMap<Publisher, NaivePublisher>,
+    pub(crate) routes: NaiveRoutes,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,7 @@ impl Naive {
                     && p.incarnation == incarnation.0
                 {
                     p.new_life(None, Some(0), None);
+                    self.routes.forget(publisher);
                     restarted = true;
                 }
                 Outcome {
@@ -76,9 +79,17 @@ impl Naive {
                     publisher.endpoint != *endpoint
                         || rank.is_some_and(|rank| rank != publisher.rank)
                 });
+                self.routes.remove(endpoint, *rank);
                 Outcome::default()
             }
-            Command::RouteRecorded(_) | Command::Expire { .. } => Outcome::default(),
+            Command::RouteRecorded(route) => {
+                self.routes.record(route);
+                Outcome::default()
+            }
+            Command::Expire { until } => {
+                self.routes.expire(until.0);
+                Outcome::default()
+            }
         }
     }
 
@@ -149,6 +160,11 @@ impl Naive {
                 }
             }
         }
+        let news = p.blocks.take_news();
+        if outcome.restarted || news.ended {
+            self.routes.forget(&command.publisher);
+        }
+        self.routes.give_up(&command.publisher, &news.given_up);
         if known || outcome.applied > 0 {
             outcome.cursor = Some(p.cursor());
             self.publishers.insert(command.publisher.clone(), p);

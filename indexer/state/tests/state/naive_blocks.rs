@@ -15,6 +15,9 @@ pub(crate) struct NaiveBlocks {
     copies: BTreeMap<(u64, u16, Medium), u64>,
     /// Every (medium, group) that was seen to store.
     groups: BTreeSet<(Medium, u16)>,
+    /// What is on the GPU, and what was there since [`Self::take_news`].
+    on_gpu: BTreeSet<BlockKey>,
+    news: News,
     excluded: BTreeSet<u16>,
 }
 
@@ -27,9 +30,20 @@ impl Default for NaiveBlocks {
             meaning: BTreeMap::new(),
             copies: BTreeMap::new(),
             groups: BTreeSet::new(),
+            on_gpu: BTreeSet::new(),
+            news: News::default(),
             excluded: BTreeSet::new(),
         }
     }
+}
+
+/// What events say that matters to routes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct News {
+    /// Keys that were on the GPU and then were not.
+    pub(crate) given_up: BTreeSet<BlockKey>,
+    /// Whether nothing is left there.
+    pub(crate) ended: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +72,23 @@ impl NaiveBlocks {
         members
     }
 
+    pub(crate) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Notes what has left the GPU.
+    fn look(&mut self) {
+        let members = self.members();
+        let on_gpu = members.iter().filter(|(medium, _)| *medium == Medium::Gpu);
+        let on_gpu: BTreeSet<_> = on_gpu.map(|(_, key)| *key).collect();
+        let before = std::mem::replace(&mut self.on_gpu, on_gpu);
+        self.news.given_up.extend(before.difference(&self.on_gpu));
+    }
+
     pub(crate) fn change(&mut self, change: &Change, spaces: &[KeySpace]) {
+        if let Change::Cleared { medium } = change {
+            self.news.ended |= medium.is_none_or(|medium| medium == Medium::Gpu);
+        }
         match change {
             Change::Stored {
                 space,
@@ -124,6 +154,7 @@ impl NaiveBlocks {
         self.spaces.insert(space.clone());
         if !self.excluded.contains(&group) {
             self.groups.insert((medium, group));
+            self.look();
         }
         !self.excluded.contains(&group)
     }
@@ -250,5 +281,6 @@ impl NaiveBlocks {
     fn forget_what_has_no_copies(&mut self) {
         let held: BTreeSet<u64> = self.copies.keys().map(|(hash, ..)| *hash).collect();
         self.meaning.retain(|hash, _| held.contains(hash));
+        self.look();
     }
 }

@@ -22,8 +22,10 @@ use super::check::{CHECK, check_of, checked};
 use super::error::{OpenError, io_error};
 use crate::types::NodeId;
 
-/// The format that is written and read.
-const FORMAT: u32 = 2;
+/// The format that is written. Format 2 is the same without routes: it is read,
+/// and becomes format 3 at once, for what is written from then on may have some.
+const FORMAT: u32 = 3;
+const FORMAT_WITHOUT_ROUTES: u32 = 2;
 const MAGIC: &[u8; 8] = b"KVARAFT\n";
 const HEADER: usize = 28;
 const HEADER_SEED: u64 = 0x6b76_7261_6d61_726b;
@@ -51,7 +53,7 @@ impl Marker {
     pub(super) fn create(directory: &Path, node: NodeId) -> Result<Self, OpenError> {
         let path = directory.join(NAME);
         let mut bytes = vec![0; LENGTH];
-        bytes[..HEADER].copy_from_slice(&header(node));
+        bytes[..HEADER].copy_from_slice(&header(FORMAT, node));
         // A name of its own first: a marker is there whole or not at all.
         let unfinished = directory.join("marker.new");
         std::fs::write(&unfinished, &bytes).map_err(io_error("write", &unfinished))?;
@@ -107,7 +109,7 @@ impl Marker {
         }
         let format = bytes.get(8..12).and_then(|bytes| bytes.try_into().ok());
         let format = format.map_or(0, u32::from_le_bytes);
-        if format != FORMAT {
+        if ![FORMAT, FORMAT_WITHOUT_ROUTES].contains(&format) {
             return Err(OpenError::Format {
                 path: self.path.clone(),
                 seen: format,
@@ -117,8 +119,11 @@ impl Marker {
         if bytes.len() != LENGTH {
             return Err(self.damaged(format!("it has {} bytes, not {LENGTH}", bytes.len())));
         }
-        self.check_owner(&bytes)?;
+        self.check_owner(&bytes, format)?;
         self.check_gaps(&bytes)?;
+        if format != FORMAT {
+            self.raise_format()?;
+        }
         let slots = SLOTS.map(|at| &bytes[at..at + SLOT]);
         if slots.iter().all(|slot| slot.iter().all(|byte| *byte == 0)) {
             return Ok(None);
@@ -134,12 +139,12 @@ impl Marker {
         Ok(Some(last))
     }
 
-    fn check_owner(&self, bytes: &[u8]) -> Result<(), OpenError> {
+    fn check_owner(&self, bytes: &[u8], format: u32) -> Result<(), OpenError> {
         let (checked, check) = bytes[..HEADER].split_at(HEADER - CHECK);
         if check != check_of(HEADER_SEED, checked) {
             return Err(self.damaged("the check of its header is wrong".to_owned()));
         }
-        if bytes[..HEADER] == header(self.node) {
+        if bytes[..HEADER] == header(format, self.node) {
             return Ok(());
         }
         let seen = checked[12..].try_into().map_or(0, u64::from_le_bytes);
@@ -161,6 +166,15 @@ impl Marker {
         } else {
             Err(self.damaged("there is something where nothing is written".to_owned()))
         }
+    }
+
+    /// Says that the directory is of this version's format from now on. The header
+    /// lies within one sector, which a disk writes whole or not at all.
+    fn raise_format(&self) -> Result<(), OpenError> {
+        let written = self.file.write_all_at(&header(FORMAT, self.node), 0);
+        written
+            .and_then(|()| self.file.sync_all())
+            .map_err(io_error("write", &self.path))
     }
 
     /// Says that the database is made.
@@ -195,10 +209,10 @@ impl Marker {
     }
 }
 
-fn header(node: NodeId) -> [u8; HEADER] {
+fn header(format: u32, node: NodeId) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[8..12].copy_from_slice(&format.to_le_bytes());
     bytes[12..20].copy_from_slice(&node.to_le_bytes());
     let check = check_of(HEADER_SEED, &bytes[..20]);
     bytes[20..].copy_from_slice(&check);
@@ -210,4 +224,43 @@ pub(super) fn sync_directory(directory: &Path) -> Result<(), OpenError> {
     File::open(directory)
         .and_then(|file| file.sync_all())
         .map_err(io_error("sync", directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_format(format: u32) -> (tempfile::TempDir, Marker) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let marker = Marker::create(directory.path(), 7).expect("made");
+        marker.finish().expect("finished");
+        marker.advance(5).expect("written");
+        let header = header(format, 7);
+        marker.file.write_all_at(&header, 0).expect("written");
+        (directory, marker)
+    }
+
+    #[test]
+    fn a_marker_without_routes_is_read_and_becomes_one_with() {
+        let (directory, mut marker) = with_format(FORMAT_WITHOUT_ROUTES);
+        assert_eq!(marker.read().expect("read"), Some(5));
+        let mut again = Marker::open(directory.path(), 7).expect("opened");
+        assert_eq!(again.read().expect("read"), Some(5));
+        let bytes = std::fs::read(directory.path().join(NAME)).expect("read");
+        assert_eq!(bytes[..HEADER], header(FORMAT, 7));
+    }
+
+    #[test]
+    fn markers_of_other_formats_are_refused_and_stay() {
+        for seen in [1, FORMAT + 1] {
+            let (directory, mut marker) = with_format(seen);
+            let error = marker.read().expect_err("another format");
+            assert!(
+                matches!(error, OpenError::Format { seen: found, .. } if found == seen),
+                "{error}"
+            );
+            let bytes = std::fs::read(directory.path().join(NAME)).expect("read");
+            assert_eq!(bytes[..HEADER], header(seen, 7));
+        }
+    }
 }

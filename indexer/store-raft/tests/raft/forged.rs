@@ -21,7 +21,7 @@ async fn client(node: &TestNode) -> Client {
 /// A call from node 99, to a directory.
 fn call(cluster: Option<u64>, directory: u64, payload: Vec<u8>) -> Request<RaftCall> {
     let header = RaftHeader {
-        version: 2,
+        version: 3,
         cluster,
         from: 99,
         to: 1,

@@ -127,7 +127,7 @@ impl Cluster {
         let node = cluster.node(1);
         let connected = StoreRaftClient::connect(format!("http://{}", node.address)).await;
         let header = RaftHeader {
-            version: 2,
+            version: 3,
             ..RaftHeader::default()
         };
         let asked = RaftCall {

@@ -62,7 +62,7 @@ pub async fn readers_under_load_see_every_revision_as_it_was(store: impl IndexWr
     const BATCHES: usize = 600;
     let store = Arc::new(store);
     let history = Arc::new(Mutex::new(BTreeMap::<Revision, Replica>::new()));
-    let mut workload = Workload::new(13, 6);
+    let mut workload = Workload::new(13, 6).with_routes();
     let mut oracle = State::new(StateLimits::default());
     let mut replica = Replica::default();
     let end = Arc::new(OnceLock::new());
@@ -129,7 +129,7 @@ async fn read_all<S: IndexWatch>(
 /// A reader that does not read holds nobody up. When it wakes it either goes on
 /// or is told that it lagged, and then a new watch brings it to where all are.
 pub async fn a_reader_that_sleeps_delays_nobody(store: impl IndexWriter + IndexWatch) {
-    let mut workload = Workload::new(17, 5);
+    let mut workload = Workload::new(17, 5).with_routes();
     let first = store
         .append(&workload.next_batch())
         .await

@@ -1,8 +1,9 @@
 //! Small batches, made by hand.
 
 use proto_model::{
-    Batch, Change, Command, Endpoint, EngineHash, EventsCommand, Extras, KeySpace, LocalHash,
-    Medium, Message, Profile, Publisher, Rank, StoredBlock, Timestamp,
+    Batch, BlockKey, Change, Command, ContentChain, Endpoint, EngineHash, EventsCommand, Extras,
+    KeySpace, LocalHash, Medium, Message, Profile, Publisher, Rank, RouteKind, RouteRecorded,
+    StoredBlock, Timestamp,
 };
 
 pub(super) fn publisher(number: u32) -> Publisher {
@@ -40,6 +41,25 @@ pub(super) fn events(publisher: &Publisher, messages: Vec<Message>) -> Command {
         spaces: vec![space()],
         messages,
     })
+}
+
+/// A request with these keys that was sent to the publisher.
+pub(super) fn route(publisher: &Publisher, kind: RouteKind, keys: &[BlockKey]) -> RouteRecorded {
+    RouteRecorded {
+        publisher: publisher.clone(),
+        kind,
+        recorded_at: Timestamp(1_000),
+        expires_at: (kind == RouteKind::Speculative).then_some(Timestamp(2_000)),
+        capacity: 100,
+        keys: keys.to_vec(),
+    }
+}
+
+/// The keys of a prompt whose blocks have these hashes.
+pub(super) fn keys(hashes: &[u64]) -> Vec<BlockKey> {
+    let (scope, mut chain) = (space().scope(), ContentChain::root());
+    let values = hashes.iter().map(|hash| chain.push(LocalHash(*hash)));
+    values.map(|value| scope.key(value)).collect()
 }
 
 pub(super) fn batch(commands: Vec<Command>) -> Batch {

@@ -31,7 +31,7 @@ pub async fn snapshots_under_load_are_of_one_moment(store: impl IndexWriter + In
         tokio::spawn(take_snapshots(store, end))
     };
     let readers: Vec<_> = (0..4).map(reading).collect();
-    let mut workload = Workload::new(61, 6);
+    let mut workload = Workload::new(61, 6).with_routes();
     for _ in 0..200 {
         record(&*store, &past, &mut state, &workload.next_batch()).await;
     }
@@ -63,7 +63,7 @@ pub async fn snapshots_under_load_are_of_one_moment(store: impl IndexWriter + In
 /// where the one is that never went away; none needs a snapshot.
 pub async fn watches_resumed_from_everywhere_meet(store: impl IndexWriter + IndexWatch) {
     let store = Arc::new(store);
-    let mut workload = Workload::new(67, 5);
+    let mut workload = Workload::new(67, 5).with_routes();
     let mut reader = Reader::new(&*store);
     let mut places = Vec::new();
     let mut last = Revision(0);

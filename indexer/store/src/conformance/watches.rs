@@ -13,7 +13,7 @@ pub async fn a_watch_from_nothing_gets_a_snapshot(store: impl IndexWriter + Inde
     let mut early = Reader::new(&store);
     early.step().await.expect("an item");
     assert_eq!(early.snapshots, 1);
-    let mut workload = Workload::new(7, 5);
+    let mut workload = Workload::new(7, 5).with_routes();
     let mut revision = Revision(0);
     for _ in 0..50 {
         revision = store
@@ -93,7 +93,7 @@ pub async fn an_idle_watch_says_that_it_is_alive(store: impl IndexWriter + Index
 /// A place that the history does not reach back to gets a snapshot and then the
 /// rest, without a hole. Needs a short history.
 pub async fn too_old_a_place_gets_a_snapshot(store: impl IndexWriter + IndexWatch) {
-    let mut workload = Workload::new(9, 5);
+    let mut workload = Workload::new(9, 5).with_routes();
     let mut reader = Reader::new(&store);
     let old = store
         .append(&workload.next_batch())

@@ -17,8 +17,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{OpenError, io_error};
 
-/// The format that is written and read.
-pub(super) const FORMAT: u32 = 1;
+/// The format that is written. Format 1 is the same without routes, so it is read
+/// too.
+pub(super) const FORMAT: u32 = 2;
+
+/// The oldest format that is read.
+const FORMAT_MIN: u32 = 1;
 
 /// Bytes before the first frame.
 pub(super) const FILE_HEADER: usize = 28;
@@ -70,6 +74,7 @@ fn length_check(length: u32) -> [u8; 4] {
 pub(super) struct FrameReader {
     path: PathBuf,
     file: BufReader<File>,
+    format: u32,
     revision: Revision,
     offset: u64,
     length: u64,
@@ -98,6 +103,7 @@ impl FrameReader {
         let mut reader = Self {
             path: path.to_owned(),
             file: BufReader::with_capacity(1 << 20, file),
+            format: FORMAT,
             revision: Revision(0),
             offset: 0,
             length,
@@ -115,13 +121,14 @@ impl FrameReader {
         }
         let (format, revision) = rest.split_at(4);
         let seen = le_u32(format);
-        if seen != FORMAT {
+        if !(FORMAT_MIN..=FORMAT).contains(&seen) {
             return Err(OpenError::Format {
                 path: path.to_owned(),
                 seen,
                 known: FORMAT,
             });
         }
+        reader.format = seen;
         reader.revision = Revision(le_u64(revision));
         let (checked, check) = header.split_at(FILE_HEADER_CHECKED);
         let sound = xxh3_64_with_seed(checked, HEADER_SEED) == le_u64(check);
@@ -132,6 +139,11 @@ impl FrameReader {
             return Err(reader.damaged(what));
         }
         Ok(reader)
+    }
+
+    /// The format in the file's header.
+    pub(super) fn format(&self) -> u32 {
+        self.format
     }
 
     /// The revision in the file's header.

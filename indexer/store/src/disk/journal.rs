@@ -11,7 +11,7 @@ use std::path::Path;
 use proto_model::{Batch, Revision};
 
 use super::files::{self, Kind};
-use super::frame::{FILE_HEADER, Frame, FrameReader, file_header, write_frame};
+use super::frame::{FILE_HEADER, FORMAT, Frame, FrameReader, file_header, write_frame};
 use super::{OpenError, io_error};
 
 pub(super) const MAGIC: &[u8; 8] = b"KVAJRNL\n";
@@ -94,6 +94,8 @@ impl Journal {
 
 /// How far a journal could be read.
 pub(super) struct Read {
+    /// The format of its header.
+    pub(super) format: u32,
     /// Bytes up to the end of the last whole frame.
     pub(super) length: u64,
     /// Whether something unfinished follows them.
@@ -109,11 +111,18 @@ pub(super) fn read(
 ) -> Result<Read, OpenError> {
     if is_unfinished_header(path)? {
         return Ok(Read {
+            format: FORMAT,
             length: 0,
             torn: true,
         });
     }
     let mut frames = FrameReader::open(path, MAGIC, base)?;
+    let format = frames.format();
+    let read = |length, torn| Read {
+        format,
+        length,
+        torn,
+    };
     let mut at = frames.revision();
     if at != expected {
         let (path, expected, found) = (path.to_owned(), expected.0, at.0);
@@ -133,18 +142,8 @@ pub(super) fn read(
                     what,
                 })?;
             }
-            Frame::End => {
-                return Ok(Read {
-                    length: begin,
-                    torn: false,
-                });
-            }
-            Frame::Torn => {
-                return Ok(Read {
-                    length: begin,
-                    torn: true,
-                });
-            }
+            Frame::End => return Ok(read(begin, false)),
+            Frame::Torn => return Ok(read(begin, true)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use proto_model::Revision;
 
 use super::files::{self, Kind};
+use super::frame::FORMAT;
 use super::journal::{self, Journal};
 use super::{OpenError, io_error, snapshot};
 use crate::history::Core;
@@ -53,19 +54,26 @@ pub(super) fn load(directory: &Path, options: &HistoryOptions) -> Result<Loaded,
                 "the last group was not completely written and never acknowledged; cutting it off"
             );
         }
-        last = Some((path, read.length));
+        last = Some((base, path, read));
     }
-    let Some((path, length)) = last else {
+    core.batches = 0;
+    let Some((base, path, read)) = last else {
         return begin(directory, core);
     };
-    if length == 0 {
+    if read.length == 0 {
         // Not even the header was finished, so nothing was acknowledged in it.
         std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
         return begin(directory, core);
     }
-    let journal = Journal::resume(&path, length)?;
-    core.batches = 0;
-    Ok(Loaded { core, journal })
+    let journal = Journal::resume(&path, read.length)?;
+    if read.format == FORMAT {
+        return Ok(Loaded { core, journal });
+    }
+    // What comes now may have what the older format has not.
+    if base == core.ring.head() {
+        std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
+    }
+    begin(directory, core)
 }
 
 /// Begins a new store: an empty snapshot, so that a journal without one is always

@@ -63,6 +63,29 @@ pub(crate) fn batch(number: u32, sequence: u64) -> Batch {
     }
 }
 
+/// A route of each kind, to an endpoint with events and to one without, and what
+/// expires some of the earlier ones.
+pub(crate) fn routes(step: u64) -> Vec<Command> {
+    let at = |time| Timestamp(1_000_000 * time);
+    let route = |number, kind, expires_at| {
+        Command::RouteRecorded(RouteRecorded {
+            publisher: publisher(number),
+            kind,
+            recorded_at: at(step),
+            expires_at,
+            capacity: 9,
+            keys: (0..5).map(|key| BlockKey(100 * step + key)).collect(),
+        })
+    };
+    vec![
+        route(1, RouteKind::Speculative, Some(at(step + 3))),
+        route(7, RouteKind::Estimated, None),
+        Command::Expire {
+            until: at(step.saturating_sub(2)),
+        },
+    ]
+}
+
 pub(crate) fn open(directory: &Path) -> Result<EmbeddedStore, OpenError> {
     open_with(directory, DiskOptions::default().journal_bytes)
 }
