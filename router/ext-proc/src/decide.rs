@@ -27,7 +27,7 @@ mod ticket;
 pub use loads::{NoLoads, SampledLoads};
 pub use options::DeciderOptions;
 pub use stats::{
-    BUCKETS_US, DecisionStats, FALLBACK_REASONS, Histogram, Mode, PICK_REASONS, REFUSAL_REASONS,
+    BUCKETS_US, DecisionStats, FALLBACK_REASONS, Histogram, Mode, PICK_REASONS,
 };
 
 use std::collections::BTreeSet;
@@ -281,11 +281,7 @@ impl Decider {
 #[async_trait]
 impl Decide for Decider {
     async fn decide(&self, asked: Asked) -> Result<Routed, Refused> {
-        let routed = self.route(asked).await;
-        if let Err(refused) = &routed {
-            self.stats.note_refusal(refused.kind);
-        }
-        routed
+        self.route(asked).await
     }
 }
 

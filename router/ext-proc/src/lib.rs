@@ -11,7 +11,7 @@ mod scorers;
 
 pub use decide::{
     BUCKETS_US, Decider, DeciderOptions, DecisionStats, FALLBACK_REASONS, Histogram, Mode, NoLoads,
-    PICK_REASONS, REFUSAL_REASONS, SampledLoads,
+    PICK_REASONS, SampledLoads,
 };
 pub use decision::{
     Asked, Decide, End, Refused, RefusedKind, Routed, Subset, SubsetEntry, Ticket, Usage,

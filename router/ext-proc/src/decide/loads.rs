@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use router_discovery::Loads;
 use router_picker::Load;
 
 /// Loads as they were sampled last.
@@ -10,6 +11,13 @@ pub trait SampledLoads: Send + Sync + 'static {
     /// An endpoint's load and when it was sampled; `None`: nothing that is fresh
     /// enough to be used.
     fn sampled(&self, address: &SocketAddr) -> Option<(Load, Instant)>;
+}
+
+impl SampledLoads for Loads {
+    fn sampled(&self, address: &SocketAddr) -> Option<(Load, Instant)> {
+        let engine = self.get(address)?;
+        Some((engine.load(), engine.sampled_at))
+    }
 }
 
 /// Nobody is asked: endpoints are picked by what this picker has sent.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::{Count, RefusedKind};
+use crate::Count;
 
 /// How a decision came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,6 @@ pub const FALLBACK_REASONS: [&str; 13] = [
 /// order.
 pub const PICK_REASONS: [&str; 4] = ["prefix", "load", "spill", "only"];
 
-/// Why a request was refused; [`DecisionStats::refused`] counts in this order.
-pub const REFUSAL_REASONS: [&str; 4] = ["bad_request", "saturated", "no_endpoint", "other"];
-
 /// Upper bounds of a [`Histogram`]'s buckets, in microseconds.
 pub const BUCKETS_US: [u64; 13] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
@@ -102,8 +99,6 @@ pub struct DecisionStats {
     pub fallbacks: [Count; FALLBACK_REASONS.len()],
     /// By [`PICK_REASONS`].
     pub reasons: [Count; PICK_REASONS.len()],
-    /// By [`REFUSAL_REASONS`].
-    pub refused: [Count; REFUSAL_REASONS.len()],
     /// From the question to the decision.
     pub decision: Histogram,
     /// Of that, the wait for scorers, where they answered.
@@ -144,19 +139,6 @@ impl DecisionStats {
         if let Some(at) = position(&PICK_REASONS, reason) {
             self.reasons[at].inc();
         }
-    }
-
-    pub(super) fn note_refusal(&self, kind: RefusedKind) {
-        let at = match kind {
-            RefusedKind::BadRequest => 0,
-            RefusedKind::Saturated => 1,
-            RefusedKind::NoEndpoint => 2,
-            RefusedKind::TooLarge
-            | RefusedKind::Unavailable
-            | RefusedKind::Deadline
-            | RefusedKind::Internal => 3,
-        };
-        self.refused[at].inc();
     }
 
     pub(super) fn compare(&self, predicted: u64, cached: u64) {
