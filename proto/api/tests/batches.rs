@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
-use proto_api::{AppendRequest, BatchProblem, InvalidBatch, v1};
+use proto_api::{AppendRequest, BatchProblem, InvalidBatch, limits, v1};
 use proto_model::*;
 
 /// Room for every batch of these tests.
@@ -99,6 +99,23 @@ fn any_message() -> impl Strategy<Value = Message> {
     })
 }
 
+fn any_route() -> impl Strategy<Value = RouteRecorded> {
+    let kind = proptest::sample::select(vec![RouteKind::Speculative, RouteKind::Estimated]);
+    let keys = proptest::collection::vec(any::<u64>().prop_map(BlockKey), 0..40);
+    let expires_at = proptest::option::of((1..=u64::MAX).prop_map(Timestamp));
+    let numbers = (any::<u64>(), expires_at, any::<u32>());
+    (any_publisher(), kind, numbers, keys).prop_map(
+        |(publisher, kind, (recorded_at, expires_at, capacity), keys)| RouteRecorded {
+            publisher,
+            kind,
+            recorded_at: Timestamp(recorded_at),
+            expires_at,
+            capacity,
+            keys,
+        },
+    )
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let spaces = proptest::collection::vec(any_space(), 0..3);
     let messages = proptest::collection::vec(any_message(), 0..4);
@@ -119,6 +136,8 @@ fn any_command() -> impl Strategy<Value = Command> {
             let rank = (!all).then_some(publisher.rank);
             Command::EndpointRemoved { endpoint: publisher.endpoint, rank }
         }),
+        1 => any_route().prop_map(Command::RouteRecorded),
+        1 => any::<u64>().prop_map(|until| Command::Expire { until: Timestamp(until) }),
     ]
 }
 
@@ -170,7 +189,7 @@ proptest! {
 
     #[test]
     fn outcomes_survive_the_wire(
-        numbers in any::<[u32; 3]>(), restarted in any::<bool>(), refused in 0..3,
+        numbers in any::<[u32; 3]>(), restarted in any::<bool>(), refused in 0..4_usize,
         gap in proptest::option::of(any::<(u64, u64)>()),
         cursor in proptest::option::of((any::<[u64; 3]>(), 0..4_usize)),
     ) {
@@ -181,7 +200,12 @@ proptest! {
             stale: numbers[2],
             restarted,
             gap: gap.map(|(expected, found)| SequenceGap { expected, found }),
-            refused: [None, Some(Refusal::TooManyPublishers), Some(Refusal::BadSpace)][refused as usize],
+            refused: [
+                None,
+                Some(Refusal::TooManyPublishers),
+                Some(Refusal::BadSpace),
+                Some(Refusal::TooManyRoutes),
+            ][refused],
             cursor: cursor.map(|([incarnation, next, timestamp], trust)| Cursor {
                 incarnation: Incarnation(incarnation),
                 next,
@@ -291,4 +315,74 @@ fn the_fault_is_told_with_its_place() {
         "{error}"
     );
     assert!(error.to_string().starts_with("batch: "), "{error}");
+}
+
+fn route(keys: usize) -> RouteRecorded {
+    RouteRecorded {
+        publisher: Publisher {
+            endpoint: Endpoint::new("a", "b").expect("valid"),
+            rank: Rank(0),
+        },
+        kind: RouteKind::Speculative,
+        recorded_at: Timestamp(1),
+        expires_at: Some(Timestamp(2)),
+        capacity: 1,
+        keys: (0..keys as u64).map(BlockKey).collect(),
+    }
+}
+
+fn read_route(route: RouteRecorded) -> Result<RouteRecorded, InvalidBatch> {
+    let commands = vec![Command::RouteRecorded(route)];
+    let batch = AppendRequest::of(&Batch { commands }).batch(ROOM)?;
+    match batch.commands.into_iter().next() {
+        Some(Command::RouteRecorded(route)) => Ok(route),
+        other => panic!("a route was sent, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_route_has_a_bound() {
+    let max = limits::ROUTE_KEYS;
+    assert_eq!(read_route(route(max)), Ok(route(max)));
+    let field = "commands[0].route_recorded.keys".to_owned();
+    let found = max + 1;
+    let problem = BatchProblem::TooMany { found, max };
+    assert_eq!(
+        read_route(route(found)),
+        Err(InvalidBatch::Field { field, problem })
+    );
+}
+
+#[test]
+fn a_route_that_expired_at_the_beginning_of_time_does_not_become_one_for_ever() {
+    let expired = RouteRecorded {
+        expires_at: Some(Timestamp(0)),
+        ..route(1)
+    };
+    let read = read_route(expired).expect("valid").expires_at;
+    assert_eq!(read, Some(Timestamp(1)), "still before any time there is");
+}
+
+#[test]
+fn a_route_says_of_what_kind_it_is() {
+    let wire = v1::RouteRecorded {
+        publisher: Some(v1::PublisherName {
+            cluster: "a".to_owned(),
+            address: "b".to_owned(),
+            rank: 0,
+        }),
+        ..v1::RouteRecorded::default()
+    };
+    let command = v1::Command {
+        command: Some(v1::command::Command::RouteRecorded(wire)),
+    };
+    let mut bytes = Vec::new();
+    prost::encoding::message::encode(1, &command, &mut bytes);
+    assert_eq!(
+        AppendRequest::from_bytes(bytes.into()).batch(ROOM),
+        Err(InvalidBatch::Field {
+            field: "commands[0].route_recorded.kind".to_owned(),
+            problem: BatchProblem::Unknown(0),
+        })
+    );
 }
