@@ -1,10 +1,12 @@
 //! The command line: what can be typed, and what it says about itself.
 
+mod epp;
 mod roles;
 mod store;
 
 use std::path::PathBuf;
 
+pub(crate) use epp::EppArgs;
 pub(crate) use roles::{IngestorArgs, ScorerArgs, StandaloneArgs};
 pub(crate) use store::{AdminArgs, NodeArgs, StoreAction, StoreArgs};
 
@@ -49,6 +51,13 @@ pub(crate) enum Command {
     Ingestor(IngestorArgs),
     /// Answer from a store's index, which is kept in memory.
     Scorer(ScorerArgs),
+    /// Pick endpoints for a gateway: Envoy's external processing.
+    #[command(
+        after_help = "Manifests as for other endpoint pickers of the Gateway API Inference Extension:\n  \
+        kvatlas epp --manifests pool.yaml --scorer scorer-1:50051 --scorer scorer-2:50051\n\
+        or a fixed list:  kvatlas epp --endpoint 10.0.0.1:8000 --endpoint 10.0.0.2:8000 --scorer scorer:50051"
+    )]
+    Epp(EppArgs),
     /// Run a node of the replicated store, or change which nodes it has.
     #[command(
         after_help = "A node needs a number of its own and an address that others reach it by:\n  \

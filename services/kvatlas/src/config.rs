@@ -3,6 +3,7 @@
 //! One type per section. Each section knows how to check itself; the mistakes of
 //! all of them are reported together, before any port is bound.
 
+mod epp;
 mod host_port;
 mod ingest;
 mod load;
@@ -13,6 +14,7 @@ mod role;
 mod scorer;
 mod store;
 
+pub(crate) use epp::{EppSection, StrategyKind};
 pub(crate) use host_port::is_right as is_host_port;
 pub(crate) use ingest::{BindTarget, ConnectTarget, IngestSection};
 pub(crate) use load::load;
@@ -43,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) store: StoreSection,
     /// How questions are answered.
     pub(crate) scorer: ScorerSection,
+    /// How requests are routed.
+    pub(crate) epp: EppSection,
     /// What is known of models beforehand.
     pub(crate) models: Vec<ModelSection>,
     /// Where tokenizers are found by name.
@@ -58,6 +62,7 @@ impl Default for Config {
             ingest: IngestSection::default(),
             store: StoreSection::default(),
             scorer: ScorerSection::default(),
+            epp: EppSection::default(),
             models: Vec::new(),
             hub: HubSection::default(),
         }
@@ -76,6 +81,7 @@ impl Config {
         let several = role == Some(Role::Scorer) && !self.scorer.stores.is_empty();
         self.store.check(role, several, mistakes);
         self.scorer.check(mistakes);
+        self.epp.check(role == Some(Role::Epp), mistakes);
         models::check(&self.models, mistakes);
         self.hub.check(mistakes);
     }

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             Command::Standalone(args) => standalone::run(args).await,
             Command::Ingestor(args) => roles::ingestor::run(args).await,
             Command::Scorer(args) => roles::scorer::run(args).await,
+            Command::Epp(args) => roles::epp::run(args).await,
             Command::Store(args) => store::run(args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Score(args) => score::run(args).await.map(|()| ExitCode::SUCCESS),

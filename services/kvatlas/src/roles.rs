@@ -4,10 +4,12 @@
 //!  kvatlas ingestor   = ingestor + a store's writer
 //!  kvatlas scorer     = scorer   + one or several stores' watches
 //!  kvatlas store      = one node of the replicated store
+//!  kvatlas epp        = picker   + a pool, scorers' addresses
 //!  kvatlas standalone = ingestor + scorer + an embedded store
 //! ```
 
 pub(crate) mod backend;
+pub(crate) mod epp;
 pub(crate) mod ingestor;
 mod lifetime;
 mod process;

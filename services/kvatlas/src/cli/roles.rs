@@ -10,7 +10,7 @@ use super::ConfigArgs;
 use crate::config::{BindTarget, ConnectTarget};
 
 /// Settings as `section.key` and a value that is read as YAML.
-type Settings = Vec<(String, String)>;
+pub(super) type Settings = Vec<(String, String)>;
 
 #[derive(Debug, Args)]
 pub(crate) struct StandaloneArgs {
@@ -163,7 +163,7 @@ impl StoreFlags {
 }
 
 /// A list that was given at all.
-fn some<T>(list: &Vec<T>) -> Option<&Vec<T>> {
+pub(super) fn some<T>(list: &Vec<T>) -> Option<&Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Role {
     Store,
     /// Questions answered.
     Scorer,
+    /// Requests routed.
+    Epp,
 }
 
 impl Role {

@@ -97,6 +97,7 @@ impl StoreSection {
                 self.check_node(mistakes);
                 self.tls.check("store.tls", mistakes);
             }
+            Some(Role::Epp) => {}
             Some(Role::Ingestor | Role::Scorer) if several => {}
             Some(Role::Ingestor | Role::Scorer) => self.source().check("store", false, mistakes),
             Some(Role::Standalone) => self.source().check("store", true, mistakes),
