@@ -121,7 +121,7 @@ impl Args {
         EngineConfig {
             block_size: self.block_size,
             kv_tokens: self.kv_tokens,
-            max_model_len: self.max_model_len.unwrap_or(longest.min(262_144)),
+            max_model_len: self.max_model_len.unwrap_or_else(|| longest.min(262_144)),
             max_num_seqs: self.max_num_seqs,
             max_num_batched_tokens: self.max_num_batched_tokens,
             generation: match self.like {
