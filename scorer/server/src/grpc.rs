@@ -4,6 +4,7 @@ mod guarded;
 mod health;
 mod index;
 mod pods;
+mod routes;
 mod scorer;
 mod server;
 mod status;

@@ -2,7 +2,8 @@
 //!
 //! A [`Replica`] follows a store and keeps the index in memory; [`Scoring`]
 //! answers queries from it; [`Scorer`] adds admission, threads and metrics; gRPC
-//! and HTTP only translate. No answer waits for a network.
+//! and HTTP only translate. No answer waits for a network. [`Routes`] takes what others
+//! decided to the stores.
 
 mod grpc;
 mod http;
@@ -11,6 +12,7 @@ mod metrics;
 mod models;
 mod prompts;
 mod replica;
+mod routes;
 mod scorer;
 mod scoring;
 
@@ -23,5 +25,6 @@ pub use replica::{
     Content, Directory, FollowSettings, KnownPublisher, Replica, Replicas, ReplicasError,
     RevisionWentBack,
 };
+pub use routes::{RouteWriting, Routes};
 pub use scorer::{Scorer, ScorerLimits};
 pub use scoring::{Outcome, Row, ScoreError, Scoring, WeightError, Weights};

@@ -2,6 +2,7 @@
 //! callers.
 
 mod collector;
+mod routes;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::replica::Replicas;
 use crate::scoring::{Outcome, Row};
 use collector::ReplicaCollector;
+pub(crate) use routes::{Queued, RouteMetrics};
 
 /// From 50 microseconds, the cost of a short lookup, to 10 seconds.
 const LATENCY_SECONDS: [f64; 14] = [
@@ -87,6 +89,7 @@ pub struct ScorerMetrics {
     prompt_tokens: Histogram,
     matched_ratio: Histogram,
     in_flight: Gauge,
+    pub(crate) routes: RouteMetrics,
 }
 
 impl Default for ScorerMetrics {
@@ -97,6 +100,7 @@ impl Default for ScorerMetrics {
             prompt_tokens: Histogram::new(PROMPT_TOKENS),
             matched_ratio: Histogram::new(RATIO),
             in_flight: Gauge::default(),
+            routes: RouteMetrics::default(),
         }
     }
 }
@@ -129,6 +133,7 @@ impl ScorerMetrics {
             "Queries being answered",
             self.in_flight.clone(),
         );
+        self.routes.register(registry);
         registry.register_collector(Box::new(ReplicaCollector::new(replicas.into())));
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use proto_api::{Input, limits};
 use proto_model::{CacheSalt, TokenId};
 use scorer_prompt::{
-    ChatRequest, CompletionPrompt, CompletionRequest, Model, ModelLibrary, RequestLimits,
-    TokenizeOptions,
+    ChatRequest, CompletionPrompt, CompletionRequest, Model, ModelLibrary, PlainPrompt,
+    RequestLimits, TokenizeOptions,
 };
 
 /// The models' tokenizers and templates, and bounds on what they are given.
@@ -88,6 +88,30 @@ impl Prompts {
             }
             Input::Keys(_) => return Ok(None),
         }))
+    }
+
+    /// The input as plain bytes, as far as `max_bytes` of it. Needs nothing of the
+    /// model.
+    pub(crate) fn plain(
+        &self,
+        input: Input,
+        max_bytes: usize,
+    ) -> Result<PlainPrompt, PromptsError> {
+        let body = |field| move |error| PromptsError::Body { field, error };
+        match input {
+            Input::Text(text) => Ok(PlainPrompt::of_text(text, max_bytes)),
+            Input::Chat(bytes) => {
+                PlainPrompt::of_chat(&bytes, &self.limits, max_bytes).map_err(body("chat"))
+            }
+            Input::Completion(bytes) => {
+                let request = CompletionRequest::parse(&bytes, &self.limits);
+                let request = request.map_err(body("completion"))?;
+                let prompts = request.prompts().len();
+                PlainPrompt::of_completion(request, max_bytes)
+                    .ok_or(PromptsError::NotOnePrompt(prompts))
+            }
+            Input::Tokens(_) | Input::Keys(_) => Err(PromptsError::NoText(input.kind())),
+        }
     }
 
     /// The token ids that the engine would compute.

@@ -86,9 +86,10 @@ impl Replica {
         &self.name
     }
 
-    /// Whether the store's endpoints are listed under a label.
-    pub(crate) fn is_labelled(&self) -> bool {
-        self.label.is_some()
+    /// The cluster that the store's endpoints are listed under, if it is not that
+    /// of their own names.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_ref().map(Label::as_str)
     }
 
     /// Follows the store until `stop`. Reconnects with backoff, and resumes where

@@ -84,6 +84,10 @@ impl Scorer {
         &self.limits
     }
 
+    pub(crate) fn metrics(&self) -> &ScorerMetrics {
+        &self.metrics
+    }
+
     /// Has gRPC health say from now on that others should be asked. Queries are
     /// answered all the same: callers learn of it with a delay.
     pub fn turn_away(&self) {

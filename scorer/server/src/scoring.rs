@@ -8,8 +8,12 @@
 
 mod candidates;
 mod error;
+mod estimate;
+mod held;
 mod keys;
 mod lookup;
+mod merge;
+mod route_keys;
 mod rows;
 mod shared_addresses;
 mod shared_names;
@@ -24,6 +28,8 @@ pub use weights::{WeightError, Weights};
 
 pub(crate) use candidates::CandidateSet;
 pub(crate) use keys::{Prepared, TokenPrompt};
+use route_keys::RouteKeyLists;
+use rows::Measure;
 pub(crate) use rows::serves;
 pub(crate) use shared_addresses::SharedAddresses;
 pub(crate) use target::Target;
@@ -153,6 +159,9 @@ impl Scoring {
             return Err(ScoreError::NotReady);
         }
         let input = std::mem::replace(&mut query.input, Input::Tokens(Vec::new()));
+        if let Some(estimation) = query.estimation {
+            return self.estimate(input, query, estimation);
+        }
         let (target, prepared) = self.prepare(input, &mut query)?;
         self.look_up(&query, &target, &prepared)
     }
@@ -203,7 +212,7 @@ impl Scoring {
         let candidates = CandidateSet::new(&query.candidates);
         let mut warnings = Warnings::default();
         view.warn(&mut warnings);
-        let (spaces, asked) = {
+        let (mut spaces, asked) = {
             let directories = view.directories();
             let asked = view.contents().iter().zip(directories.iter());
             let asked = asked.map(|(content, directory)| lookup::Asked {
@@ -213,20 +222,30 @@ impl Scoring {
             (target.spaces(&directories), asked.collect::<Vec<_>>())
         };
         target.warn(&spaces, &mut warnings);
+        if spaces.is_empty() && matches!(prepared, Prepared::Tokens(_)) {
+            // Routes may have been recorded, and may be, before any event.
+            spaces.extend(target.configured_space());
+        }
         let plans = keys::plans(target, &spaces, prepared)?;
-        let found = lookup::lookup(&asked, &plans, target, prepared, &mut warnings);
+        let mut lists = RouteKeyLists::default();
+        let route_keys = query.include_route_keys.then_some(&mut lists);
+        let found = lookup::lookup(&asked, &plans, target, prepared, route_keys, &mut warnings);
         let weights = self.weights.overridden(&query.weights);
         let listing = Listing {
             target,
-            prepared,
-            weights: &weights,
+            measure: Measure {
+                weights: &weights,
+                prompt_tokens: prepared.prompt_tokens(),
+                keys: prepared.keys(),
+                one_plan: plans.len() <= 1,
+            },
             candidates: &candidates,
             unmatched: query.include_unmatched || !candidates.is_all(),
         };
         let mut seen = vec![false; candidates.len()];
         let mut rows = Vec::new();
         for (content, found) in view.contents().iter().zip(found) {
-            rows.extend(listing.rows(content, found, &mut seen, &mut warnings));
+            rows.extend(listing.rows(content, &found, &mut seen, &mut warnings));
         }
         if self.replicas.may_share_names() {
             shared_names::settle(&view.directories(), &mut rows, &mut warnings);
@@ -254,29 +273,33 @@ impl Scoring {
                 Prepared::Tokens(prompt) if query.include_token_ids => prompt.ids.clone(),
                 _ => Vec::new(),
             },
-            route_keys: Vec::new(),
+            route_keys: lists.into_lists(),
             prompt_blocks: 0,
         })
     }
 }
 
-/// The holders that the candidates name.
+/// The holders that the candidates name. Of whom only routes are known, not the
+/// model either: keys tell.
 fn filter(
     directory: &Directory,
     target: &Target<'_>,
     candidates: &CandidateSet<'_>,
 ) -> HolderFilter {
     let named = directory.publishers().filter(|known| {
-        serves(known, &target.model) && candidates.naming(&known.name).next().is_some()
+        (known.is_routed_only() || serves(known, &target.model))
+            && candidates.naming(&known.name).next().is_some()
     });
-    named.filter_map(|known| known.holder).collect()
+    named
+        .flat_map(|known| [known.holder, known.speculative])
+        .flatten()
+        .collect()
 }
 
 /// What of one store's content is listed, and how it is counted.
 struct Listing<'a> {
     target: &'a Target<'a>,
-    prepared: &'a Prepared,
-    weights: &'a Weights,
+    measure: Measure<'a>,
     candidates: &'a CandidateSet<'a>,
     /// Whether those who hold nothing are listed, too.
     unmatched: bool,
@@ -287,17 +310,12 @@ impl Listing<'_> {
     fn rows(
         &self,
         content: &Content,
-        found: Vec<lookup::Found>,
+        found: &[lookup::Found],
         seen: &mut [bool],
         warnings: &mut Warnings,
     ) -> Vec<Row> {
-        let keys = match self.prepared {
-            Prepared::Keys(keys) => u32::try_from(keys.values.len()).unwrap_or(u32::MAX),
-            Prepared::Tokens(_) => 0,
-        };
-        let prompt_tokens = self.prepared.prompt_tokens();
         let directory = content.directory();
-        let mut rows = rows::matched(&directory, found, self.weights, prompt_tokens, keys);
+        let mut rows = rows::matched(&directory, found, &self.measure);
         if self.unmatched {
             rows::add_unmatched(&directory, self.target, self.candidates, seen, &mut rows);
         }

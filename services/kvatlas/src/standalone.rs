@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  engines ─▶ ingestor ─▶ embedded store ─▶ replica ─▶ scorer ─▶ gRPC, HTTP
+//!                                                        ▲
+//!                         Envoy ⇄ picker, if asked for ──┘
 //! ```
 //! The roles meet at the same seams as they would across processes.
 
@@ -19,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::StandaloneArgs;
 use crate::config::{self, Backend, Config, Role};
 use crate::roles::backend::OpenStore;
+use crate::roles::epp::{EppAddresses, EppRole, Pool};
 use crate::roles::ingestor::IngestorRole;
 use crate::roles::scorer::{Followed, ScorerRole};
-use crate::roles::{self, BUILD, Up};
+use crate::roles::{self, BUILD, Lifetime, Up};
 use crate::wiring;
 
 /// A running standalone.
@@ -36,6 +39,8 @@ struct Addresses {
     events: String,
     grpc_url: String,
     http_url: String,
+    /// Where a gateway reaches the picker, if there is one.
+    epp: Option<EppAddresses>,
 }
 
 /// Runs until a signal or a role's failure.
@@ -47,6 +52,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<ExitCode> {
             events = at.events,
             grpc = at.grpc_url,
             http = at.http_url,
+            ext_proc = at.epp.as_ref().map(|epp| epp.ext_proc.as_str()),
+            health = at.epp.as_ref().map(|epp| epp.health.as_str()),
             "standalone is up"
         );
         Ok(Up { roles })
@@ -55,10 +62,16 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<ExitCode> {
 }
 
 /// Starts everything; on return every port is bound and questions are answered.
-async fn start(config: &Config, stop: CancellationToken) -> Result<(Roles, Addresses)> {
+async fn start(config: &Config, draining: CancellationToken) -> Result<(Roles, Addresses)> {
+    let life = Lifetime::new(draining);
+    let pool = match config.epp.is_used() {
+        true => Some(Pool::open(&config.epp).await?),
+        false => None,
+    };
+    let config = &with_policy(config, pool.as_ref());
     let ingest = wiring::ingest(config)?;
     let metrics = Metrics::new(BUILD);
-    let readiness = Readiness::until(&stop);
+    let readiness = Readiness::until(&life.draining);
     let ingestor_gate = readiness.gate("ingestor");
     let source = config.store.source();
     let store = match source.backend {
@@ -68,6 +81,7 @@ async fn start(config: &Config, stop: CancellationToken) -> Result<(Roles, Addre
     let followed = Followed {
         cluster: None,
         watch: Arc::clone(&store.watch),
+        writer: Arc::clone(&store.writer),
     };
     let scorer = ScorerRole::build(config, vec![followed], &metrics, &readiness).await?;
     let replica = Arc::clone(scorer.replicas().first());
@@ -75,17 +89,62 @@ async fn start(config: &Config, stop: CancellationToken) -> Result<(Roles, Addre
     let ingestor = IngestorRole::start(ingest, store, known, &metrics, ingestor_gate).await?;
     let events = ingestor.events();
     let (grpc_url, http_url) = scorer.urls()?;
-    let mut roles = Roles::new(stop.clone());
-    scorer.spawn(&mut roles, metrics, readiness, ingestor.routes());
-    ingestor.spawn(config, &mut roles);
-    // Nobody should be told of an address that answers "not ready yet".
-    stop.run_until_cancelled(replica.reached(Revision(0))).await;
+    let epp = match pool {
+        None => None,
+        Some(pool) => Some(picker(config, pool, &grpc_url, &metrics, &readiness).await?),
+    };
     let addresses = Addresses {
         events,
         grpc_url,
         http_url,
+        epp: epp.as_ref().map(EppRole::addresses).transpose()?,
     };
+    let mut roles = Roles::new(life.stop.clone());
+    scorer.spawn(&mut roles, metrics, readiness, ingestor.routes());
+    ingestor.spawn(config, &mut roles);
+    match epp {
+        // Everything goes on until the gateway's streams have ended.
+        Some(epp) => epp.spawn(&mut roles, &life),
+        None => life.spawn_between(std::future::ready(())),
+    }
+    // Nobody should be told of an address that answers "not ready yet".
+    let loaded = replica.reached(Revision(0));
+    life.draining.run_until_cancelled(loaded).await;
     Ok((roles, addresses))
+}
+
+/// The configuration, and the model that the pool's policy names.
+fn with_policy(config: &Config, pool: Option<&Pool>) -> Config {
+    let mut config = config.clone();
+    let views = pool.map(|pool| pool.discovery.views());
+    let view = views.as_ref().map(|views| Arc::clone(&views.borrow()));
+    if let Some(model) = view.and_then(|view| wiring::policy_model::of(&view, &config.models)) {
+        tracing::info!(
+            model = model.name,
+            source = model.source,
+            block_size = model.block_size,
+            "model as the traffic policy names it"
+        );
+        config.models.push(model);
+    }
+    config
+}
+
+/// The picker, which asks the scorer of this process.
+async fn picker(
+    config: &Config,
+    pool: Pool,
+    grpc_url: &str,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> Result<EppRole> {
+    let mut scorers = config.epp.scorers.clone();
+    if scorers.is_empty() {
+        let own = grpc_url.strip_prefix("http://").unwrap_or(grpc_url);
+        scorers.push(own.to_owned());
+    }
+    let settings = config.epp.settings(config.drain_timeout.duration());
+    EppRole::build(&config.epp, pool, scorers, settings, metrics, readiness).await
 }
 
 impl Standalone {

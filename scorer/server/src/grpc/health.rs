@@ -9,10 +9,11 @@ use tonic_health::server::HealthReporter;
 use crate::scorer::Scorer;
 
 /// Every name that may be asked for; the empty one is the whole server.
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 5] = [
     "",
     "kvatlas.v1.Scorer",
     "kvatlas.v1.Index",
+    "kvatlas.v1.Routes",
     "indexer.v1.IndexerService",
 ];
 

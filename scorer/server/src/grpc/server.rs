@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use indexer_store::IndexWatch;
 use proto_api::llmd::indexer_service_server::IndexerServiceServer;
 use proto_api::v1::index_server::IndexServer;
+use proto_api::v1::routes_server::RoutesServer;
 use proto_api::v1::scorer_server::ScorerServer;
 use proto_api::{DESCRIPTORS, limits};
 use tokio::net::TcpListener;
@@ -21,8 +22,10 @@ use super::guarded::{Bounds, Guarded};
 use super::health;
 use super::index::IndexService;
 use super::pods::PodService;
+use super::routes::RouteService;
 use super::scorer::ScorerService;
 use super::status;
+use crate::routes::Routes;
 use crate::scorer::Scorer;
 
 /// How connections are kept.
@@ -69,7 +72,7 @@ pub enum GrpcError {
     },
 }
 
-/// Serves scorer, index, llm-d, health and reflection until `stop`; then ends
+/// Serves scorer, index, routes, llm-d, health and reflection until `stop`; then ends
 /// once the calls under way are answered. Clients that do not do their part
 /// delay the end by no more than the scorer's deadline and
 /// [`GrpcSettings::last_answers`]. `stores` are those that the scorer's replicas
@@ -78,6 +81,7 @@ pub async fn serve(
     listener: TcpListener,
     scorer: Arc<Scorer>,
     stores: Vec<Arc<dyn IndexWatch>>,
+    routes: Arc<Routes>,
     settings: GrpcSettings,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
@@ -93,6 +97,7 @@ pub async fn serve(
     let closing = deadline.saturating_add(settings.last_answers);
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
     let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), stores, stop.clone()));
+    let routes = RoutesServer::new(RouteService::new(routes));
     let pods = IndexerServiceServer::new(PodService::new(scorer));
     // The builder's own switch does not reach a listener that is handed in.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -113,6 +118,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(settings.keepalive))
         .add_service(scores.max_decoding_message_size(max))
         .add_service(index.max_decoding_message_size(max))
+        .add_service(routes.max_decoding_message_size(limits::ROUTE_MESSAGE_BYTES))
         .add_service(pods.max_decoding_message_size(max))
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)

@@ -38,6 +38,9 @@ pub enum PromptsError {
         #[source]
         error: PromptError,
     },
+    /// Recorded routes are found by text, and there is none.
+    #[error("{0} has no text that recorded routes could be found by")]
+    NoText(&'static str),
     /// A completion body with several prompts, or with none.
     #[error("completion has {0} prompts; score them one by one")]
     NotOnePrompt(usize),
@@ -73,6 +76,7 @@ impl From<&PromptsError> for Failure {
                 };
                 Self::of_field(kind, field, text)
             }
+            PromptsError::NoText(_) => Self::of_field(Kind::InvalidArgument, "estimation", text),
             PromptsError::NotOnePrompt(_) => {
                 Self::of_field(Kind::InvalidArgument, "completion", text)
             }

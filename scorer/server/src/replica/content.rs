@@ -22,6 +22,15 @@ pub struct RevisionWentBack {
     pub to: Revision,
 }
 
+/// How much is known only from routing decisions that engines have not confirmed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Speculative {
+    /// Publishers that have, or lately had, such blocks.
+    pub(crate) holders: usize,
+    /// Their blocks.
+    pub(crate) blocks: u64,
+}
+
 /// What is known as of one revision, or a little later.
 #[derive(Debug)]
 pub struct Content {
@@ -70,6 +79,18 @@ impl Content {
     #[must_use]
     pub fn held_by(&self, holder: Holder) -> [u64; Medium::ALL.len()] {
         self.held.lock().of(holder)
+    }
+
+    /// What of the content is known only from routing decisions that engines have
+    /// not confirmed yet.
+    pub(crate) fn speculative(&self) -> Speculative {
+        let directory = self.directory();
+        let held = self.held.lock();
+        let holders = directory.publishers().filter_map(|known| known.speculative);
+        holders.fold(Speculative::default(), |so_far, holder| Speculative {
+            holders: so_far.holders + 1,
+            blocks: so_far.blocks + held.of(holder).iter().sum::<u64>(),
+        })
     }
 
     /// Applies changes in order. Only one caller at a time.

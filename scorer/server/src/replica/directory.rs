@@ -14,10 +14,15 @@ pub struct KnownPublisher {
     pub name: Arc<Publisher>,
     /// The cluster in its own name, where the store's label stands in its place.
     pub own_cluster: Option<String>,
-    /// Its standing; `None` until the store has reported it.
+    /// Its standing; `None` until the store has reported it, and for good where
+    /// it is known only by routes.
     pub status: Option<PublisherStatus>,
-    /// The holder of its current epoch.
+    /// The holder of its current epoch: what its events have told.
     pub holder: Option<Holder>,
+    /// The holder of what requests sent to it let expect.
+    pub speculative: Option<Holder>,
+    /// The holder of what is guessed from requests sent to it.
+    pub estimated: Option<Holder>,
     /// The spaces that it stores blocks in.
     pub spaces: BTreeSet<Arc<KeySpace>>,
 }
@@ -27,6 +32,26 @@ impl KnownPublisher {
     #[must_use]
     pub fn model(&self) -> &str {
         self.status.as_ref().map_or("", |status| &status.model)
+    }
+
+    /// Whether nothing but routing decisions tell of it.
+    #[must_use]
+    pub fn is_routed_only(&self) -> bool {
+        self.status.is_none() && self.holder.is_none() && self.spaces.is_empty()
+    }
+
+    fn place(&mut self, source: Source) -> &mut Option<Holder> {
+        match source {
+            Source::Confirmed => &mut self.holder,
+            Source::Speculative => &mut self.speculative,
+            Source::Estimated => &mut self.estimated,
+        }
+    }
+
+    fn holders(&self) -> impl Iterator<Item = Holder> {
+        [self.holder, self.speculative, self.estimated]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -40,7 +65,7 @@ type Key = (Publisher, Option<String>);
 pub struct Directory {
     label: Option<Label>,
     publishers: BTreeMap<Key, KnownPublisher>,
-    holders: HashMap<Holder, Key>,
+    holders: HashMap<Holder, (Key, Source)>,
     /// Spaces by base model, with the number of publishers in each.
     spaces: BTreeMap<String, BTreeMap<Arc<KeySpace>, usize>>,
 }
@@ -54,10 +79,12 @@ impl Directory {
         }
     }
 
-    /// Whose epoch a holder is; `None` once it has ended.
+    /// Whose holder it is, and where its memberships are known from; `None` once
+    /// it has ended.
     #[must_use]
-    pub fn holder(&self, holder: Holder) -> Option<&KnownPublisher> {
-        self.publishers.get(self.holders.get(&holder)?)
+    pub fn holder(&self, holder: Holder) -> Option<(&KnownPublisher, Source)> {
+        let (key, source) = self.holders.get(&holder)?;
+        Some((self.publishers.get(key)?, *source))
     }
 
     /// All publishers, by name.
@@ -66,10 +93,10 @@ impl Directory {
     }
 
     /// The publishers listed as `from` or after it, in order.
-    pub fn publishers_from(
-        &self,
+    pub fn publishers_from<'a>(
+        &'a self,
         from: Option<&Publisher>,
-    ) -> impl Iterator<Item = &KnownPublisher> {
+    ) -> impl Iterator<Item = &'a KnownPublisher> + use<'a> {
         use std::ops::Bound::{Included, Unbounded};
         // No cluster of its own comes before any.
         let from = from.map(|name| (name.clone(), None));
@@ -136,11 +163,11 @@ impl Directory {
             Delta::HolderBegan {
                 holder,
                 publisher,
-                source: Source::Confirmed,
+                source,
             } => {
                 let key = self.key(publisher);
-                self.entry(&key).holder = Some(*holder);
-                self.holders.insert(*holder, key);
+                *self.entry(&key).place(*source) = Some(*holder);
+                self.holders.insert(*holder, (key, *source));
             }
             Delta::HolderEnded { holder } => self.end(*holder),
             Delta::Status(status) => {
@@ -153,7 +180,7 @@ impl Directory {
             }
             Delta::Space(announced) => self.announce(announced),
             Delta::PublisherRemoved { publisher } => self.remove(publisher),
-            Delta::HolderBegan { .. } | Delta::Stored { .. } | Delta::Removed { .. } => {}
+            Delta::Stored { .. } | Delta::Removed { .. } => {}
         }
     }
 
@@ -175,18 +202,18 @@ impl Directory {
                 own_cluster: key.1.clone(),
                 status: None,
                 holder: None,
+                speculative: None,
+                estimated: None,
                 spaces: BTreeSet::new(),
             })
     }
 
     fn end(&mut self, holder: Holder) {
-        let Some(publisher) = self.holders.remove(&holder) else {
+        let Some((publisher, source)) = self.holders.remove(&holder) else {
             return;
         };
-        if let Some(known) = self.publishers.get_mut(&publisher)
-            && known.holder == Some(holder)
-        {
-            known.holder = None;
+        if let Some(known) = self.publishers.get_mut(&publisher) {
+            known.place(source).take_if(|place| *place == holder);
         }
     }
 
@@ -218,7 +245,7 @@ impl Directory {
         let Some(known) = self.publishers.remove(&key) else {
             return;
         };
-        if let Some(holder) = known.holder {
+        for holder in known.holders() {
             self.holders.remove(&holder);
         }
         for space in known.spaces {

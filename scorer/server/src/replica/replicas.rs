@@ -116,7 +116,7 @@ impl Replicas {
 
     /// Whether two publishers can be listed by the same name.
     pub(crate) fn may_share_names(&self) -> bool {
-        self.are_several() || self.all[0].is_labelled()
+        self.are_several() || self.all[0].label().is_some()
     }
 
     /// Whether there are answers at all: one store is known.

@@ -37,6 +37,9 @@ pub enum ScoreError {
     /// Neither the request nor its body names a model.
     #[error("neither the request nor its body names a model; set model")]
     ModelMissing,
+    /// The body's name of the model is longer than [`limits::NAME_BYTES`].
+    #[error("model has {0} bytes; at most {max} are allowed", max = limits::NAME_BYTES)]
+    NameTooLong(usize),
     /// No endpoint has blocks of the given size.
     #[error("no endpoint of model {model} has blocks of {given} tokens; known are {known:?}")]
     UnknownBlockSize {
@@ -109,7 +112,9 @@ impl From<&ScoreError> for Failure {
             ScoreError::NotReady => Self::new(Kind::Unavailable, text),
             ScoreError::UnknownModel { .. } => field(Kind::NotFound, "model"),
             ScoreError::AmbiguousAdapter { .. } => field(Kind::InvalidArgument, "lora"),
-            ScoreError::ModelMissing => field(Kind::InvalidArgument, "model"),
+            ScoreError::ModelMissing | ScoreError::NameTooLong(_) => {
+                field(Kind::InvalidArgument, "model")
+            }
             ScoreError::UnknownBlockSize { .. } | ScoreError::AmbiguousBlockSize { .. } => {
                 field(Kind::InvalidArgument, "keys.block_size")
             }

@@ -36,6 +36,14 @@ impl Prepared {
             Self::Keys(keys) => keys.prompt_tokens,
         }
     }
+
+    /// How many keys the caller gave; 0 if there are tokens.
+    pub(crate) fn keys(&self) -> u32 {
+        match self {
+            Self::Tokens(_) => 0,
+            Self::Keys(keys) => u32::try_from(keys.values.len()).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// One way to key the prompt: each gives keys of its own.

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proto_model::{BlockKey, Holder, KeySpace, Medium};
+use proto_model::{BlockKey, Holder, KeySpace};
 use scorer_index::{HolderFilter, Match, PrefixIndex, Scratch};
 
 use super::keys::{self, Plan, Prepared};
+use super::route_keys::RouteKeyLists;
 use super::{Target, Warnings};
 
 /// Keys that a thread's working memory keeps room for between queries.
@@ -22,6 +23,14 @@ thread_local! {
 struct Workspace {
     keys: Vec<BlockKey>,
     scratch: Scratch,
+}
+
+impl Workspace {
+    fn shrink(&mut self) {
+        if self.keys.capacity() > KEPT_KEYS {
+            self.keys = Vec::new();
+        }
+    }
 }
 
 /// What one holder holds of the prompt.
@@ -42,13 +51,8 @@ impl Found {
         self.reusable.map_or(0, |reusable| reusable.blocks)
     }
 
-    /// Reusable blocks whose fastest medium is this one.
-    pub(crate) fn reusable_on(&self, medium: Medium) -> u32 {
-        self.reusable
-            .map_or(0, |reusable| reusable.fastest_on(medium))
-    }
-
-    fn worth(&self) -> (u64, u64) {
+    /// What it is worth; the more the better.
+    pub(super) fn worth(&self) -> (u64, u64) {
         let tokens = |blocks: u32| u64::from(blocks) * u64::from(self.space.block_size);
         (tokens(self.reusable_blocks()), tokens(self.full.blocks))
     }
@@ -62,31 +66,42 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Looks the prompt up under every plan in every index; its keys are computed
-/// once. A holder that matches under several plans is listed once, with what is
-/// worth most. Answers in the order of the indexes.
+/// once, and given to `route_keys` where they are asked for. A holder that
+/// matches under several plans is listed as often. Answers in the order of the
+/// indexes.
 pub(crate) fn lookup(
     asked: &[Asked<'_>],
     plans: &[Plan],
     target: &Target<'_>,
     prepared: &Prepared,
+    mut route_keys: Option<&mut RouteKeyLists>,
     warnings: &mut Warnings,
 ) -> Vec<Vec<Found>> {
     WORKSPACE.with_borrow_mut(|workspace| {
         let mut found: Vec<Vec<Found>> = asked.iter().map(|_| Vec::new()).collect();
         for plan in plans {
             keys::fill(plan, target, prepared, warnings, &mut workspace.keys);
+            if let Some(lists) = &mut route_keys {
+                lists.add(&plan.space, &workspace.keys);
+            }
             for (asked, found) in asked.iter().zip(&mut found) {
                 look(asked, plan, prepared.prompt_tokens(), workspace, found);
             }
         }
-        if workspace.keys.capacity() > KEPT_KEYS {
-            workspace.keys = Vec::new();
-        }
-        if plans.len() > 1 {
-            found.into_iter().map(best_of_each).collect()
-        } else {
-            found
-        }
+        workspace.shrink();
+        found
+    })
+}
+
+/// Looks ready-made keys up in every index. Answers in the order of the indexes.
+pub(crate) fn lookup_keys(asked: &[Asked<'_>], keys: &[BlockKey]) -> Vec<Vec<Match>> {
+    WORKSPACE.with_borrow_mut(|workspace| {
+        let mut look = |asked: &Asked<'_>| {
+            let index = asked.index;
+            let found = index.lookup(keys, &mut workspace.scratch, asked.filter.as_ref());
+            found.to_vec()
+        };
+        asked.iter().map(&mut look).collect()
     })
 }
 
@@ -128,17 +143,4 @@ fn look(
             found.reusable = capped.get(&found.holder).copied();
         }
     }
-}
-
-fn best_of_each(found: Vec<Found>) -> Vec<Found> {
-    let mut best: HashMap<Holder, Found> = HashMap::with_capacity(found.len());
-    for found in found {
-        match best.get(&found.holder) {
-            Some(other) if other.worth() >= found.worth() => {}
-            _ => {
-                best.insert(found.holder, found);
-            }
-        }
-    }
-    best.into_values().collect()
 }

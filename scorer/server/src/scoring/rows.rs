@@ -7,7 +7,9 @@ use proto_api::{EndpointScore, KeyProfile};
 use proto_model::{Incarnation, KeySpace, Medium, Publisher, PublisherStatus, Timestamp, Trust};
 
 use super::candidates::CandidateSet;
+use super::held::Held;
 use super::lookup::Found;
+use super::merge::{self, Best};
 use super::{Target, Weights};
 use crate::replica::{Directory, KnownPublisher};
 
@@ -17,13 +19,31 @@ pub struct Row {
     /// Who.
     pub publisher: Arc<Publisher>,
     /// What it holds; `None`: nothing of this prompt.
-    pub(crate) found: Option<Found>,
-    /// Where it stands; `None` until the store has said.
+    pub(crate) held: Option<Held>,
+    /// Where it stands; `None` until the store has said, and where only routing
+    /// decisions are asked.
     pub(crate) status: Option<Standing>,
-    /// Block size and profile; those of its match, if there is one.
-    pub(crate) space: Option<Arc<KeySpace>>,
+    /// How its blocks are cut; those of its match, if there is one.
+    pub(crate) cut: Option<Cut>,
     /// Weighted reusable tokens over the prompt's tokens.
     pub(crate) score: f64,
+}
+
+/// How prompts are cut into blocks, and what the blocks' keys are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) profile: KeyProfile,
+    /// Tokens per block, or bytes of text.
+    pub(crate) block_size: u32,
+}
+
+impl From<&KeySpace> for Cut {
+    fn from(space: &KeySpace) -> Self {
+        Self {
+            profile: space.profile.into(),
+            block_size: space.block_size,
+        }
+    }
 }
 
 /// The part of a publisher's status that answers carry.
@@ -48,35 +68,31 @@ impl Row {
     /// Tokens per block; 0 if it has never stored any of this model.
     #[must_use]
     pub fn block_size(&self) -> u32 {
-        self.space.as_ref().map_or(0, |space| space.block_size)
+        self.cut.map_or(0, |cut| cut.block_size)
     }
 
     /// Blocks there without a hole from the first on.
     #[must_use]
     pub fn matched_blocks(&self) -> u32 {
-        self.found.as_ref().map_or(0, |found| found.full.blocks)
+        self.held.map_or(0, |held| held.matched)
     }
 
     /// Blocks of which every one lies on `medium` or a faster one.
     #[must_use]
     pub fn blocks_within(&self, medium: Medium) -> u32 {
-        self.found
-            .as_ref()
-            .map_or(0, |found| found.full.prefix_within(medium))
+        self.held.map_or(0, |held| held.within[medium as usize])
     }
 
     /// Matched blocks whose fastest medium is this one.
     #[must_use]
     pub fn blocks_on(&self, medium: Medium) -> u32 {
-        self.found
-            .as_ref()
-            .map_or(0, |found| found.full.fastest_on(medium))
+        self.held.map_or(0, |held| held.on[medium as usize])
     }
 
     /// Tokens that the engine will not compute again.
     #[must_use]
     pub fn reusable_tokens(&self) -> u32 {
-        let blocks = self.found.as_ref().map_or(0, Found::reusable_blocks);
+        let blocks = self.held.map_or(0, |held| held.reusable);
         blocks.saturating_mul(self.block_size())
     }
 
@@ -85,16 +101,12 @@ impl Row {
     pub fn to_score(&self) -> EndpointScore {
         let block_size = self.block_size();
         let tokens = |blocks: u32| blocks.saturating_mul(block_size);
-        let on = |medium| {
-            self.found
-                .as_ref()
-                .map_or(0, |found| tokens(found.reusable_on(medium)))
-        };
+        let held = self.held.unwrap_or_default();
         EndpointScore {
             publisher: (*self.publisher).clone(),
             matched_blocks: self.matched_blocks(),
             reusable_tokens: self.reusable_tokens(),
-            by_medium: Medium::ALL.map(on),
+            by_medium: held.reusable_on.map(tokens),
             score: self.score,
             // Nothing is known of it yet, which is less than any trust.
             trust: self.status.map_or(Trust::Estimated, |status| status.trust),
@@ -102,18 +114,15 @@ impl Row {
                 .status
                 .map_or(Incarnation(0), |status| status.incarnation),
             block_size,
-            profile: self
-                .space
-                .as_ref()
-                .map_or(KeyProfile::Content, |space| space.profile.into()),
+            profile: self.cut.map_or(KeyProfile::Content, |cut| cut.profile),
             last_event: self.status.map_or(Timestamp(0), |status| status.last_event),
-            speculative_tokens: 0,
+            speculative_tokens: tokens(held.speculative),
         }
     }
 
     /// Takes back that it holds anything.
     pub(crate) fn forget(&mut self) {
-        self.found = None;
+        self.held = None;
         self.score = 0.0;
     }
 
@@ -124,47 +133,73 @@ impl Row {
         }
     }
 
-    fn of(known: &KnownPublisher, space: Option<Arc<KeySpace>>) -> Self {
+    fn of(known: &KnownPublisher, cut: Option<Cut>) -> Self {
         Self {
             publisher: Arc::clone(&known.name),
-            found: None,
+            held: None,
             status: known.status.as_ref().map(Standing::from),
-            space,
+            cut,
             score: 0.0,
+        }
+    }
+
+    /// A row of guesses from the prompt's text.
+    pub(crate) fn of_text(known: &KnownPublisher, cut: Cut, blocks: u32, of: u32) -> Self {
+        Self {
+            publisher: Arc::clone(&known.name),
+            held: (blocks > 0).then(|| Held::of_text(blocks)),
+            status: None,
+            cut: Some(cut),
+            score: (f64::from(blocks) / f64::from(of.max(1))).clamp(0.0, 1.0),
         }
     }
 }
 
-/// The rows of everybody who matched. A holder that the directory does not know
-/// has ended since the lookup, and counts no more.
-pub(crate) fn matched(
-    directory: &Directory,
-    found: Vec<Found>,
-    weights: &Weights,
-    prompt_tokens: Option<u32>,
-    keys: u32,
-) -> Vec<Row> {
-    let row = |found: Found| {
-        let known = directory.holder(found.holder)?;
-        let size = f64::from(found.space.block_size);
-        let prompt = prompt_tokens
-            .map_or_else(|| f64::from(keys) * size, f64::from)
-            .max(1.0);
-        let weighted = |medium| weights.get(medium) * f64::from(found.reusable_on(medium)) * size;
+/// How long the prompt is, and what its tokens are worth.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure<'a> {
+    pub(crate) weights: &'a Weights,
+    /// Tokens of the whole prompt, if known.
+    pub(crate) prompt_tokens: Option<u32>,
+    /// Keys that were given instead.
+    pub(crate) keys: u32,
+    /// Whether the prompt was looked up under one plan only.
+    pub(crate) one_plan: bool,
+}
+
+impl Measure<'_> {
+    /// Weighted reusable tokens over the prompt's tokens.
+    fn score(&self, held: &Held, block_size: u32) -> f64 {
+        let size = f64::from(block_size);
+        let prompt = match self.prompt_tokens {
+            Some(tokens) => f64::from(tokens),
+            None => f64::from(self.keys) * size,
+        };
+        let weighted =
+            |medium| self.weights.get(medium) * f64::from(held.reusable_on[medium as usize]) * size;
         let sum: f64 = Medium::ALL.into_iter().map(weighted).sum();
-        let space = Some(Arc::clone(&found.space));
-        let score = (sum / prompt).clamp(0.0, 1.0);
-        Some(Row {
-            found: Some(found),
-            score,
-            ..Row::of(known, space)
-        })
+        (sum / prompt.max(1.0)).clamp(0.0, 1.0)
+    }
+}
+
+/// The rows of everybody who matched, each once. A holder that the directory does
+/// not know has ended since the lookup, and counts no more; estimates never do.
+pub(crate) fn matched(directory: &Directory, found: &[Found], measure: &Measure<'_>) -> Vec<Row> {
+    let row = |best: Best<'_>| {
+        let cut = Cut::from(&*best.space);
+        Row {
+            held: Some(best.held),
+            score: measure.score(&best.held, cut.block_size),
+            ..Row::of(best.known, Some(cut))
+        }
     };
-    found.into_iter().filter_map(row).collect()
+    let best = merge::best_of_each(directory, found, measure.one_plan);
+    best.into_iter().map(row).collect()
 }
 
 /// Appends those who hold nothing: of the candidates, or of all who serve the
-/// model. Marks the candidates that are known.
+/// model. Marks the candidates that are known; whoever matched is, even if only
+/// by a routing decision.
 pub(crate) fn add_unmatched(
     directory: &Directory,
     target: &Target<'_>,
@@ -172,6 +207,11 @@ pub(crate) fn add_unmatched(
     seen: &mut [bool],
     rows: &mut Vec<Row>,
 ) {
+    for row in rows.iter().filter(|row| row.status.is_none()) {
+        for index in candidates.naming(&row.publisher) {
+            seen[index] = true;
+        }
+    }
     let listed: std::collections::HashSet<*const Publisher> =
         rows.iter().map(|row| Arc::as_ptr(&row.publisher)).collect();
     for known in directory
@@ -188,7 +228,7 @@ pub(crate) fn add_unmatched(
                 .spaces
                 .iter()
                 .find(|space| space.model == target.model);
-            rows.push(Row::of(known, space.cloned()));
+            rows.push(Row::of(known, space.map(|space| Cut::from(&**space))));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_model::{KeySpace, Lora};
+use proto_model::{Extras, KeySpace, Lora};
 
 use super::view::Directories;
 use super::{ScoreError, Warnings};
@@ -59,6 +59,19 @@ impl<'a> Target<'a> {
             .filter(|space| self.fits(space))
             .cloned()
             .collect()
+    }
+
+    /// The space that endpoints will store the query's blocks in as soon as they
+    /// store any, if the configuration says how long blocks are.
+    pub(crate) fn configured_space(&self) -> Option<Arc<KeySpace>> {
+        let config = &self.configured?.config;
+        Some(Arc::new(KeySpace {
+            profile: config.profile,
+            model: self.model.clone(),
+            lora: self.lora.as_ref().map(|lora| lora.name.clone()),
+            block_size: config.block_size?,
+            extras: Extras::Published,
+        }))
     }
 
     /// Says what in the spaces is not as the configuration has it.

@@ -71,6 +71,14 @@ impl View {
     }
 }
 
+/// How many publishers have one name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Listed {
+    pub(crate) all: usize,
+    /// Of whom more is known than where requests were sent.
+    pub(crate) by_events: usize,
+}
+
 impl Directories<'_> {
     /// One per store, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Directory> {
@@ -101,12 +109,20 @@ impl Directories<'_> {
             .collect()
     }
 
-    /// How many publishers are listed by this name.
-    pub(crate) fn listed(&self, name: &Publisher) -> usize {
-        let of = |directory: &Directory| {
+    /// How many publishers are listed by this name: in all, and by their events.
+    pub(crate) fn listed(&self, name: &Publisher) -> Listed {
+        let named = |directory: &Directory| -> (usize, usize) {
             let from = directory.publishers_from(Some(name));
-            from.take_while(|known| *known.name == *name).count()
+            let named = from.take_while(|known| *known.name == *name);
+            named.fold((0, 0), |(all, by_events), known| {
+                (all + 1, by_events + usize::from(!known.is_routed_only()))
+            })
         };
-        self.iter().map(of).sum()
+        self.iter()
+            .map(named)
+            .fold(Listed::default(), |so_far, (all, by_events)| Listed {
+                all: so_far.all + all,
+                by_events: so_far.by_events + by_events,
+            })
     }
 }

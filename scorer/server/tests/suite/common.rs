@@ -2,6 +2,7 @@
 
 pub(crate) mod grpc;
 pub(crate) mod http;
+pub(crate) mod routes;
 pub(crate) mod several;
 
 use std::collections::HashMap;

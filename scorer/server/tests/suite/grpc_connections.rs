@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::World;
-use scorer_server::{GrpcError, GrpcSettings, ModelsConfig, ScorerLimits, serve_grpc};
+use scorer_server::{GrpcError, GrpcSettings, ModelsConfig, Routes, ScorerLimits, serve_grpc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -33,11 +33,12 @@ async fn serve(deadline: Duration, settings: GrpcSettings) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (scorer, store) = (Arc::clone(&world.scorer), Arc::clone(&world.store));
-    let stop = world.stop.clone();
+    let (routes, stop) = (Routes::refusing(&scorer), world.stop.clone());
     let task = tokio::spawn(serve_grpc(
         listener,
         scorer,
         vec![store as _],
+        routes,
         settings,
         stop,
     ));

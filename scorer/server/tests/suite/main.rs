@@ -9,6 +9,7 @@ mod grpc_connections;
 mod grpc_index;
 mod http;
 mod keying;
+mod routes_scored;
 mod scoring;
 mod stores;
 mod stores_listed;

@@ -16,7 +16,7 @@ use proto_api::llmd::indexer_service_client::IndexerServiceClient;
 use proto_api::v1::WatchRequest;
 use proto_api::v1::index_client::IndexClient;
 use proto_api::v1::watch_response::Item;
-use scorer_server::{GrpcError, GrpcSettings, InstanceNames, http_routes, serve_grpc};
+use scorer_server::{GrpcError, GrpcSettings, InstanceNames, Routes, http_routes, serve_grpc};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -33,9 +33,15 @@ async fn serve(several: &Several) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (scorer, stores) = (Arc::clone(&several.scorer), several.stores());
+    let writers = several
+        .worlds
+        .iter()
+        .map(|world| Arc::clone(&world.store) as _);
+    let (routes, writing) = Routes::new(&scorer, "default".to_owned(), writers.collect());
+    tokio::spawn(writing.run(several.stop.clone()));
     let settings = GrpcSettings::default();
     let stop = several.stop.clone();
-    tokio::spawn(serve_grpc(listener, scorer, stores, settings, stop));
+    tokio::spawn(serve_grpc(listener, scorer, stores, routes, settings, stop));
     let uri = format!("http://{address}");
     let endpoint = Endpoint::from_shared(uri).expect("valid");
     endpoint.connect().await.expect("the server listens")
@@ -239,7 +245,8 @@ async fn every_replica_needs_its_store() {
     let (scorer, mut stores) = (Arc::clone(&several.scorer), several.stores());
     stores.pop();
     let (settings, stop) = (GrpcSettings::default(), several.stop.clone());
-    let served = serve_grpc(listener, scorer, stores, settings, stop).await;
+    let routes = Routes::refusing(&scorer);
+    let served = serve_grpc(listener, scorer, stores, routes, settings, stop).await;
     assert!(
         matches!(
             served,

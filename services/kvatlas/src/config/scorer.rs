@@ -35,6 +35,9 @@ pub(crate) struct ScorerSection {
     /// with `--trust-request-chat-template`. Only for callers that are trusted:
     /// a trusted template can use all memory of the process, or end it.
     pub(crate) trust_request_chat_template: bool,
+    /// Whether routes are recorded and endpoints removed for those who ask
+    /// (`kvatlas.v1.Routes`); otherwise the stores are only read.
+    pub(crate) accept_routes: bool,
     /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
     /// `/query_by_hash`; others are called by their address.
     pub(crate) instances: BTreeMap<String, String>,
@@ -83,6 +86,7 @@ impl Default for ScorerSection {
             deadline: HumanDuration::from_secs(10),
             request_bytes: ByteSize::mib(8),
             trust_request_chat_template: false,
+            accept_routes: true,
             instances: BTreeMap::new(),
             drain_delay: HumanDuration::from_secs(5),
             stores: Vec::new(),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use axum::Router;
-use indexer_store::IndexWatch;
+use indexer_store::{IndexWatch, IndexWriter};
 use scorer_index::IndexLimits;
 use scorer_prompt::ModelLibrary;
 use scorer_server::{
-    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Replicas, Scorer, ScorerMetrics,
-    Scoring,
+    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Replicas, RouteWriting, Routes,
+    Scorer, ScorerMetrics, Scoring,
 };
 use services_runtime::admin::{self, Readiness, ReadyGate};
 use services_runtime::drain::Roles;
@@ -47,6 +47,7 @@ async fn start(config: &Config, draining: CancellationToken) -> Result<Up> {
         stores.push(Followed {
             cluster: source.cluster,
             watch: store.watch,
+            writer: store.writer,
         });
     }
     let role = ScorerRole::build(config, stores, &metrics, &readiness).await?;
@@ -79,6 +80,8 @@ pub(crate) struct Followed {
     pub(crate) cluster: Option<String>,
     /// Where its index comes from.
     pub(crate) watch: Arc<dyn IndexWatch>,
+    /// Where routes go.
+    pub(crate) writer: Arc<dyn IndexWriter>,
 }
 
 /// A scorer whose ports are bound.
@@ -89,6 +92,9 @@ pub(crate) struct ScorerRole {
     /// One per store, in the same order.
     gates: Vec<ReadyGate>,
     instances: InstanceNames,
+    routes: Arc<Routes>,
+    /// What records routes; none where they are refused.
+    writing: Option<RouteWriting>,
     grpc: TcpListener,
     http: TcpListener,
 }
@@ -102,10 +108,7 @@ impl ScorerRole {
         readiness: &Readiness,
     ) -> Result<Self> {
         let max_bytes = config.scorer.index_memory.as_usize();
-        let (labels, watches): (Vec<_>, Vec<_>) = stores
-            .into_iter()
-            .map(|store| (store.cluster, store.watch))
-            .unzip();
+        let labels: Vec<_> = stores.iter().map(|store| store.cluster.clone()).collect();
         let limits = IndexLimits { max_bytes };
         let replicas = Replicas::new(&labels, limits, FollowSettings::default())?;
         let gates = replicas.iter().map(|replica| match replicas.are_several() {
@@ -118,10 +121,24 @@ impl ScorerRole {
         let scorer_metrics = ScorerMetrics::default();
         metrics.register(|registry| scorer_metrics.register(registry, replicas.clone()));
         let limits = wiring::scorer_limits(&config.scorer);
+        let scorer = Scorer::new(scoring, limits, scorer_metrics);
+        let (watches, writers): (Vec<_>, Vec<_>) = stores
+            .into_iter()
+            .map(|store| (store.watch, store.writer))
+            .unzip();
+        let (routes, writing) = match config.scorer.accept_routes {
+            true => {
+                let (routes, writing) = Routes::new(&scorer, config.cluster.clone(), writers);
+                (routes, Some(writing))
+            }
+            false => (Routes::refusing(&scorer), None),
+        };
         Ok(Self {
-            scorer: Scorer::new(scoring, limits, scorer_metrics),
+            scorer,
             replicas,
             watches,
+            routes,
+            writing,
             gates,
             instances,
             grpc: config.scorer.grpc.bind().await?,
@@ -161,12 +178,20 @@ impl ScorerRole {
             let name = format!("readiness of {}", replica.name());
             roles.spawn(name, keep(gate, Arc::clone(replica), stop.clone()));
         }
+        if let Some(writing) = self.writing {
+            let stop = stop.clone();
+            roles.spawn("routes", async move {
+                writing.run(stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            });
+        }
         roles.spawn(
             "gRPC",
             scorer_server::serve_grpc(
                 self.grpc,
                 Arc::clone(&self.scorer),
                 self.watches,
+                self.routes,
                 Default::default(),
                 stop.clone(),
             ),

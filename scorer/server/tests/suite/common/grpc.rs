@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use scorer_server::{GrpcSettings, serve_grpc};
+use scorer_server::{GrpcSettings, Routes, serve_grpc};
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Endpoint};
 
 use super::World;
 
+/// Serves the world, routes too.
 pub(crate) async fn serve(world: &World) -> Channel {
+    let writers = vec![Arc::clone(&world.store) as _];
+    let (routes, writing) = Routes::new(&world.scorer, "default".to_owned(), writers);
+    tokio::spawn(writing.run(world.stop.clone()));
+    serve_with(world, routes).await
+}
+
+pub(crate) async fn serve_with(world: &World, routes: Arc<Routes>) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (scorer, stores) = (
@@ -20,6 +28,7 @@ pub(crate) async fn serve(world: &World) -> Channel {
         listener,
         scorer,
         stores,
+        routes,
         settings,
         world.stop.clone(),
     ));

@@ -137,10 +137,13 @@ impl Retirement {
     }
 }
 
+/// Who is known only by routes sends no events, and so has no connection to miss.
 fn known_to(replica: &Replica) -> Vec<Publisher> {
     let content = replica.content();
     let directory = content.directory();
-    let names = directory.publishers();
+    let names = directory
+        .publishers()
+        .filter(|known| !known.is_routed_only());
     names.map(|known| Publisher::clone(&known.name)).collect()
 }
 
