@@ -1,6 +1,8 @@
 //! How fast the state applies, and how much memory it takes.
 //!
-//! `cargo run --release -p indexer-state --example churn [blocks per publisher]`
+//! `cargo run --release -p indexer-state --example churn [blocks per publisher] [routed keys per publisher]`
+//!
+//! With routed keys, every removed block is looked up among them, too.
 
 #![expect(
     clippy::disallowed_methods,
@@ -25,6 +27,13 @@ fn main() -> std::io::Result<()> {
         .unwrap_or(250_000);
     let mut engines: Vec<Engine> = (0..PUBLISHERS).map(|n| Engine::new(n, blocks)).collect();
     let mut state = State::new(StateLimits::default());
+    let routed: u64 = std::env::args()
+        .nth(2)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    for engine in engines.iter().filter(|_| routed > 0) {
+        state.apply(&engine.route(routed), &mut Vec::new());
+    }
     let mut out = std::io::stdout().lock();
     for round in ["fill", "churn", "churn", "churn"] {
         let (mut seconds, mut events) = (0.0, 0);
@@ -111,6 +120,18 @@ impl Engine {
             oldest: hash,
             blocks,
         }
+    }
+
+    /// A prompt of which the engine never says anything.
+    fn route(&self, keys: u64) -> Command {
+        Command::RouteRecorded(RouteRecorded {
+            publisher: self.publisher.clone(),
+            kind: RouteKind::Speculative,
+            recorded_at: Timestamp(1),
+            expires_at: Some(Timestamp(u64::MAX)),
+            capacity: u32::MAX,
+            keys: (0..keys).map(|key| BlockKey(!spread(key).0)).collect(),
+        })
     }
 
     fn next(&mut self) -> (Command, u64) {

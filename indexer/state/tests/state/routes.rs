@@ -180,6 +180,24 @@ fn a_key_expires_with_the_last_route_that_names_it() {
     assert_eq!(bench.speculative(), [4], "a route sweeps its own table");
 }
 
+/// How a table came to hold its keys must not show: a restored one would differ.
+#[test]
+fn keys_that_expire_together_are_told_in_ascending_order() {
+    let mut bench = bench();
+    bench.apply(&speculative(1, &[9, 3, 5, 7]));
+    let (_, deltas) = bench.apply(&expire(101));
+    let (holder, medium) = (Holder(1), Medium::Gpu);
+    let keys = [3, 5, 7, 9].map(BlockKey).to_vec();
+    assert_eq!(
+        deltas,
+        [Delta::Removed {
+            holder,
+            medium,
+            keys
+        }]
+    );
+}
+
 #[test]
 fn what_never_expires_is_not_made_to() {
     let mut bench = bench();
@@ -449,6 +467,12 @@ fn damaged_images_with_routes_are_refused() {
             );
         }
     }
+    let mut damaged = pieces.clone();
+    damaged.drain(pieces.len() - 3..pieces.len() - 1);
+    assert!(
+        matches!(restore(damaged), Err(RestoreError::Count { .. })),
+        "a whole table is missing"
+    );
     let mut damaged = pieces;
     for piece in &mut damaged {
         if let ImagePiece::RouteTable(table) = piece {
