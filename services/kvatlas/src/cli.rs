@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what it says about itself.
 
 mod epp;
+mod foreign;
 mod roles;
 mod store;
 
@@ -10,7 +11,8 @@ pub(crate) use epp::EppArgs;
 pub(crate) use roles::{IngestorArgs, ScorerArgs, StandaloneArgs};
 pub(crate) use store::{AdminArgs, NodeArgs, StoreAction, StoreArgs};
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Role;
 
@@ -31,6 +33,23 @@ use crate::config::Role;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads the command line, or ends the process saying what is wrong.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let unknown = error.kind() == ErrorKind::UnknownArgument;
+            let advice = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(argument)) if unknown => foreign::advice(argument),
+                _ => None,
+            };
+            match advice {
+                None => error.exit(),
+                Some(advice) => Self::command().error(ErrorKind::UnknownArgument, advice).exit(),
+            }
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! From the configuration file's words to each crate's own.
 
+pub(crate) mod policy_model;
 pub(crate) mod stores;
 
 use std::io::Read;

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::ConfigArgs;
+use super::epp::RoutingFlags;
 use crate::config::{BindTarget, ConnectTarget};
 
 /// Settings as `section.key` and a value that is read as YAML.
@@ -20,6 +21,8 @@ pub(crate) struct StandaloneArgs {
     pub(crate) ingest: IngestFlags,
     #[command(flatten)]
     pub(crate) models: ModelFlags,
+    #[command(flatten)]
+    pub(crate) routing: RoutingFlags,
     /// Keep the index on disk, in this folder (store.data); default: memory only.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -97,6 +100,7 @@ impl StandaloneArgs {
         let mut settings = Settings::new();
         self.ingest.add_to(&mut settings)?;
         self.models.add_to(&mut settings)?;
+        self.routing.add_to(&mut settings)?;
         set(&mut settings, "store.data", self.data.as_ref())?;
         set(&mut settings, "scorer.grpc", self.grpc.as_ref())?;
         set(&mut settings, "scorer.http", self.http.as_ref())?;
