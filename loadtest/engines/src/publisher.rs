@@ -58,14 +58,14 @@ enum Outward {
     Connected {
         messages: mpsc::Sender<Frames>,
         subscribed: watch::Receiver<bool>,
-        task: JoinHandle<()>,
+        task: Task,
     },
 }
 
 struct Replay {
     address: SocketAddr,
     kept: Arc<Mutex<VecDeque<Sent>>>,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
 impl Publisher {
@@ -160,17 +160,15 @@ impl Publisher {
 
     /// Closes the sockets, as when the process dies.
     pub async fn close(mut self) {
-        if let Some(mut replay) = self.replay.take() {
-            replay.task.abort();
-            let _ = (&mut replay.task).await;
+        if let Some(replay) = self.replay.take() {
+            replay.task.end().await;
         }
         match self.socket {
             Outward::Bound { socket, .. } => {
                 socket.close().await;
             }
             Outward::Connected { task, .. } => {
-                task.abort();
-                let _ = task.await;
+                task.end().await;
             }
         }
     }
@@ -181,7 +179,7 @@ impl Replay {
         let mut router = RouterSocket::new();
         let address = bind(&mut router, address).await?;
         let kept = Arc::new(Mutex::new(VecDeque::new()));
-        let task = tokio::spawn(serve_replays(router, Arc::clone(&kept), topic));
+        let task = Task::spawn(serve_replays(router, Arc::clone(&kept), topic));
         Ok(Self {
             address,
             kept,
@@ -202,16 +200,31 @@ impl Replay {
     }
 }
 
-impl Drop for Replay {
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Task {
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    /// On return its sockets are closed.
+    async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
 fn connected(subscriber: &str) -> Outward {
     let (messages, queue) = mpsc::channel(UNDER_WAY);
     let (say, subscribed) = watch::channel(false);
-    let task = tokio::spawn(link::run(subscriber.to_owned(), queue, say));
+    let task = Task::spawn(link::run(subscriber.to_owned(), queue, say));
     Outward::Connected {
         messages,
         subscribed,

@@ -88,3 +88,13 @@ async fn a_restart_cuts_connections_and_empties_the_cache() {
     assert_eq!(engine.stats().life, 2);
     assert_eq!(cached(&post(at, PATH, &chat(&long, 1)).await.1), 0);
 }
+
+#[tokio::test]
+async fn a_slow_engine_waits_before_its_first_token() {
+    let engine = start().await;
+    let at = engine.address();
+    put_faults(at, json!({"first_token_delay_ms": 150})).await;
+    let began = std::time::Instant::now();
+    assert_eq!(post(at, PATH, &chat("hi", 2)).await.0, StatusCode::OK);
+    assert!(began.elapsed() >= Duration::from_millis(150));
+}
