@@ -119,7 +119,7 @@ fn hostile_bodies_are_refused_where_they_are_wrong() {
         error.map_or_else(|| "accepted".to_owned(), |error| format!("{error}"))
     };
     let deep = format!("{{\"messages\":{}", "[".repeat(100_000));
-    let many = |what: &str| vec![what; 5].join(",");
+    let many = |what: &str| [what; 5].join(",");
     for (body, refused) in [
         (b"".to_vec(), "not usable JSON"),
         (deep.into_bytes(), "not usable JSON"),
@@ -223,7 +223,7 @@ proptest! {
         prop_assert!(after.starts_with(&before));
         prop_assert!(after.len() > before.len());
         prop_assert!(keys(&after).starts_with(&keys(&before)));
-        let mut changed = turns.clone();
+        let mut changed = turns;
         changed[earlier - 1]["content"] = json!("something else entirely, said by nobody");
         let other = bytes(&messages(&changed));
         prop_assert!(!other.starts_with(&before));

@@ -48,7 +48,7 @@ impl Scoring {
         let space = TextSpace {
             model: &model,
             lora: lora.as_deref(),
-            salt: query.salt.as_ref().or(plain.cache_salt()),
+            salt: query.salt.as_ref().or_else(|| plain.cache_salt()),
             block_bytes: estimation.block_bytes,
         };
         let mut keys = Vec::new();
