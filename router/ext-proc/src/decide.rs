@@ -26,9 +26,7 @@ mod ticket;
 
 pub use loads::{NoLoads, SampledLoads};
 pub use options::DeciderOptions;
-pub use stats::{
-    BUCKETS_US, DecisionStats, FALLBACK_REASONS, Histogram, Mode, PICK_REASONS,
-};
+pub use stats::{BUCKETS_US, DecisionStats, FALLBACK_REASONS, Histogram, Mode, PICK_REASONS};
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
