@@ -4,10 +4,10 @@ mod decide;
 mod decision;
 mod headers;
 mod refusal;
+mod scorers;
 mod server;
 mod stream;
 mod wire;
-mod scorers;
 
 pub use decide::{
     BUCKETS_US, Decider, DeciderOptions, DecisionStats, FALLBACK_REASONS, Histogram, Mode, NoLoads,
@@ -19,6 +19,6 @@ pub use decision::{
 pub use headers::Headers;
 pub use scorers::{Count, ScoreError, Scored, ScorerStats, Scorers, ScorersOptions};
 pub use server::{
-    Gauge, Lifecycle, Listeners, ServeError, Settings, SettingsError, StreamStats, TlsError, TlsSource,
-    serve,
+    Gauge, Lifecycle, Listeners, ServeError, Settings, SettingsError, StreamStats, TlsError,
+    TlsSource, serve,
 };

@@ -153,8 +153,18 @@ async fn without_an_answer_load_decides_and_the_reason_is_counted() {
         (Does::Silent, "late"),
     ];
     for (does, reason) in cases {
+        let options = match does {
+            Does::Silent => DeciderOptions::default(),
+            _ => patient(),
+        };
         let scorer = ScorerDouble::start(does).await;
-        let picker = Picker::new(pool(tracking(), &[A]), &[&scorer]);
+        let view = pool(tracking(), &[A]);
+        let picker = Picker::with(
+            view,
+            &[&scorer],
+            options,
+            Arc::new(router_ext_proc::NoLoads),
+        );
         assert_eq!(picker.first(chat()).await, A);
         let stats = picker.decider.stats();
         let at = router_ext_proc::FALLBACK_REASONS

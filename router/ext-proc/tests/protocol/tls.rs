@@ -191,7 +191,9 @@ async fn a_folder_without_certificate_is_refused_by_name() {
 async fn a_silent_connection_holds_nobody_up() {
     let picker = with_tls(TlsSource::SelfSigned).await;
     let connect = |_| TcpStream::connect(picker.address);
-    let silent = futures::future::try_join_all((0..20).map(connect)).await.unwrap();
+    let silent = futures::future::try_join_all((0..20).map(connect))
+        .await
+        .unwrap();
     assert!(contains(&handshake(&picker).await.0, "KVAtlas"));
     drop(silent);
 }
