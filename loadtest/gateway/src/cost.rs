@@ -296,7 +296,7 @@ fn figures(plain: &Measured, picked: &Measured) -> [String; 10] {
 fn shares(plain: &Measured, picked: &Measured) -> [String; 8] {
     [
         picked.mean_ms("kvatlas_epp_decision_seconds"),
-        picked.mean_ms("kvatlas_epp_scoring_seconds"),
+        picked.mean_ms("kvatlas_epp_scorer_seconds"),
         plain.cpu_ms(0),
         plain.cpu_ms(3),
         picked.cpu_ms(0),

@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::programs::log_variables;
-use crate::{Client, LIMIT, Log, Metrics, Programs, get};
+use crate::usage::is_stopped;
+use crate::{Client, LIMIT, Log, Metrics, Programs, eventually, get};
 
 /// What an index is started with.
 #[derive(Debug, Clone)]
@@ -128,6 +129,26 @@ impl Index {
     /// If it does not answer.
     pub async fn metrics(&self) -> Result<Metrics> {
         Metrics::read(self.http).await
+    }
+
+    /// SIGSTOP. On return no thread of it runs any more.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub async fn freeze(&self) -> Result<()> {
+        self.process.signal("STOP").await?;
+        eventually("a stopped index", async || {
+            Ok(is_stopped(self.process.id())?.then_some(()))
+        })
+        .await
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub async fn thaw(&self) -> Result<()> {
+        self.process.signal("CONT").await
     }
 
     /// SIGKILL: everything that it knew is lost.

@@ -31,6 +31,26 @@ pub fn open_files(process: u32) -> Result<usize> {
     Ok(files.count())
 }
 
+/// Whether every thread of a process has been stopped by a signal.
+///
+/// # Errors
+/// If it has ended.
+pub fn is_stopped(process: u32) -> Result<bool> {
+    let folder = format!("/proc/{process}/task");
+    let tasks = fs::read_dir(&folder).with_context(|| format!("process {process} has ended"))?;
+    for task in tasks {
+        // A thread may end meanwhile.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else {
+            continue;
+        };
+        let state = stat.rsplit_once(')').context("no name")?.1.trim_start();
+        if !state.starts_with('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// What figures were measured on.
 #[must_use]
 pub fn machine() -> String {

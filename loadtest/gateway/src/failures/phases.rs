@@ -82,9 +82,9 @@ impl Phases {
     /// The index is frozen, slow, killed, and empty.
     async fn scorer(&mut self) -> Result<()> {
         let all = [0, 1, 2, 3];
-        self.world.index.process().signal("STOP").await?;
+        self.world.index.freeze().await?;
         self.held("scorer frozen", &[200], &all).await;
-        self.world.index.process().signal("CONT").await?;
+        self.world.index.thaw().await?;
         self.world.decides_by("tracking").await?;
         self.held("scorer thawed", &[200], &all).await;
 

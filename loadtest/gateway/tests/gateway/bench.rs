@@ -16,20 +16,25 @@ pub(crate) const CHAT: &str = "/v1/chat/completions";
 /// A host that no virtual host of its own has.
 pub(crate) const HOST: &str = "gateway.test";
 
-/// The programs; `kvatlas` built as it is now, beside the suite's own.
+/// The programs: `kvatlas` as `KVATLAS_BINARY` names it, or built as it is now,
+/// beside the suite's own.
 pub(crate) fn programs() -> &'static Programs {
     static FOUND: OnceLock<Programs> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "services-kvatlas"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "kvatlas does not compile");
-        let suite = PathBuf::from(env!("CARGO_BIN_EXE_loadtest-gateway"));
+        let kvatlas = std::env::var_os("KVATLAS_BINARY").map_or_else(built, PathBuf::from);
         let envoy = std::env::var_os("KVATLAS_ENVOY").map(PathBuf::from);
-        Programs::find(Some(&suite.with_file_name("kvatlas")), envoy.as_deref()).unwrap()
+        Programs::find(Some(&kvatlas), envoy.as_deref()).unwrap()
     })
+}
+
+fn built() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "services-kvatlas"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "kvatlas does not compile");
+    PathBuf::from(env!("CARGO_BIN_EXE_loadtest-gateway")).with_file_name("kvatlas")
 }
 
 /// Engines, picker and Envoy of one test.

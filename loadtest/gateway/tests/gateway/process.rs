@@ -118,11 +118,11 @@ async fn a_scorer_that_is_frozen_does_not_hold_requests_and_is_used_again() {
         .await
         .unwrap();
 
-    index.process().signal("STOP").await.unwrap();
+    index.freeze().await.unwrap();
     assert_eq!(mode("frozen").await.unwrap(), "fallback");
     assert_eq!(mode("frozen still").await.unwrap(), "fallback");
 
-    index.process().signal("CONT").await.unwrap();
+    index.thaw().await.unwrap();
     eventually("scores again", async || scored("after").await)
         .await
         .unwrap();

@@ -62,7 +62,9 @@ fn with_trailers(test: &'static str, parts: Vec<String>) -> Request<Body> {
         trailers.insert("x-checksum", HeaderValue::from_static("42"));
         feeder.trailers(trailers).await.unwrap();
     });
-    let request = post(HOST, CHAT, &said("replaced")).map(|_| body);
+    // Envoy up to 1.40 sends a body with trailers twice where the route has retries
+    // (envoyproxy/envoy#45470).
+    let request = post("once.test", CHAT, &said("replaced")).map(|_| body);
     with_header(marked(request, test), "trailer", "x-checksum")
 }
 

@@ -1,7 +1,10 @@
 //! The two requests that users verify a picker with, one after the other: the
 //! same endpoint, and the lines in the log that they look for.
 
-use loadtest_gateway::{Index, IndexSetup, Mode, Pool, post, round_one, round_two};
+use loadtest_gateway::{
+    Fleet, Gateway, GatewaySetup, Index, IndexSetup, Manifests, Mode, Pool, eventually, post,
+    round_one, round_two,
+};
 use serde_json::Value;
 
 use crate::bench::{Bench, CHAT, HOST, echoes, marked, programs, with_header};
@@ -39,7 +42,7 @@ async fn in_estimation_mode_the_second_round_goes_where_the_first_went() {
         let id = format!("one-{user}");
         let (first, handled) = round(&bench, &round_one(MODEL, user), &id).await;
         assert_eq!(handled["model"], MODEL);
-        recorded(&index, user).await;
+        recorded(&bench, 2 * user + 1).await;
         let id = format!("two-{user}");
         let (second, handled) = round(&bench, &round_two(MODEL, user), &id).await;
         assert_eq!(first, second, "{handled}");
@@ -56,7 +59,52 @@ async fn in_estimation_mode_the_second_round_goes_where_the_first_went() {
     }
 }
 
-/// Returns when the route of a user's first round is in the index.
-async fn recorded(_index: &Index, _user: u32) {
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+#[tokio::test]
+async fn in_tracking_mode_the_second_round_goes_where_the_first_is_cached() {
+    let (index, _folder) = index().await;
+    let fleet = Fleet::start(3, MODEL, &index, |_| {}).await.unwrap();
+    let manifests = Manifests::new(&fleet.addresses(), Mode::Tracking);
+    let mut setup = GatewaySetup::new(Pool::OverrideHost, manifests);
+    setup.scorers = vec![index.grpc()];
+    let gateway = Gateway::start(programs(), &setup).await.unwrap();
+    for user in 0..10 {
+        let first = tracked(&gateway, &round_one(MODEL, user), &format!("one-{user}")).await;
+        let second = tracked(&gateway, &round_two(MODEL, user), &format!("two-{user}")).await;
+        assert_eq!(first.engine, second.engine, "{}", second.handled);
+        assert_eq!(second.handled["mode"], "tracking", "{}", second.handled);
+        assert!(second.cached > 0, "{}", second.handled);
+        let predicted = second.handled["predicted_cached_tokens"].as_u64();
+        assert_eq!(predicted, Some(second.cached), "{}", second.handled);
+    }
+}
+
+/// One round before simulated engines.
+struct Tracked {
+    engine: String,
+    cached: u64,
+    handled: Value,
+}
+
+async fn tracked(gateway: &Gateway, body: &Value, id: &str) -> Tracked {
+    let request = with_header(post(HOST, CHAT, body), "x-request-id", id);
+    let answer = gateway.ask(request).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let usage = answer.usage().unwrap();
+    Tracked {
+        engine: answer.header("x-engine").to_owned(),
+        cached: usage["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .unwrap_or(0),
+        handled: gateway.handled(id).await.unwrap(),
+    }
+}
+
+/// Returns when so many routes have been recorded.
+async fn recorded(bench: &Bench, routes: u32) {
+    let recorded = async || {
+        let metrics = bench.gateway.picker.metrics().await?;
+        let records = metrics.sum("kvatlas_epp_routes_recorded_total", &[]);
+        Ok((records >= f64::from(routes)).then_some(()))
+    };
+    eventually("a recorded route", recorded).await.unwrap();
 }
