@@ -29,8 +29,8 @@ pub use weights::{WeightError, Weights};
 pub(crate) use candidates::CandidateSet;
 pub(crate) use keys::{Prepared, TokenPrompt};
 use route_keys::RouteKeyLists;
-use rows::Measure;
 pub(crate) use rows::serves;
+use rows::{Cut, Measure};
 pub(crate) use shared_addresses::SharedAddresses;
 pub(crate) use target::Target;
 pub(crate) use view::{Directories, View};
@@ -239,6 +239,7 @@ impl Scoring {
                 keys: prepared.keys(),
                 one_plan: plans.len() <= 1,
             },
+            only_cut: only_cut(&plans),
             candidates: &candidates,
             unmatched: query.include_unmatched || !candidates.is_all(),
         };
@@ -279,6 +280,12 @@ impl Scoring {
     }
 }
 
+fn only_cut(plans: &[keys::Plan]) -> Option<Cut> {
+    let mut cuts = plans.iter().map(|plan| Cut::from(&*plan.space));
+    let first = cuts.next()?;
+    cuts.all(|cut| cut == first).then_some(first)
+}
+
 /// The holders that the candidates name. Of whom only routes are known, not the
 /// model either: keys tell.
 fn filter(
@@ -300,6 +307,8 @@ fn filter(
 struct Listing<'a> {
     target: &'a Target<'a>,
     measure: Measure<'a>,
+    /// How the model's prompts are cut, if all its endpoints agree.
+    only_cut: Option<Cut>,
     candidates: &'a CandidateSet<'a>,
     /// Whether those who hold nothing are listed, too.
     unmatched: bool,
@@ -317,7 +326,13 @@ impl Listing<'_> {
         let directory = content.directory();
         let mut rows = rows::matched(&directory, found, &self.measure);
         if self.unmatched {
-            rows::add_unmatched(&directory, self.target, self.candidates, seen, &mut rows);
+            let mut listed = rows::Unmatched {
+                target: self.target,
+                only_cut: self.only_cut,
+                candidates: self.candidates,
+                seen,
+            };
+            listed.add(&directory, &mut rows);
         }
         if content.is_short() {
             warnings.push("the index has reached its memory limit; matches may be short");

@@ -1,6 +1,7 @@
 //! From holders to endpoints: names, scores, order.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proto_api::{EndpointScore, KeyProfile};
@@ -65,7 +66,8 @@ impl From<&PublisherStatus> for Standing {
 }
 
 impl Row {
-    /// Tokens per block; 0 if it has never stored any of this model.
+    /// Tokens per block; 0 if it has never stored any of this model, and others
+    /// do not agree on one.
     #[must_use]
     pub fn block_size(&self) -> u32 {
         self.cut.map_or(0, |cut| cut.block_size)
@@ -197,39 +199,45 @@ pub(crate) fn matched(directory: &Directory, found: &[Found], measure: &Measure<
     best.into_iter().map(row).collect()
 }
 
-/// Appends those who hold nothing: of the candidates, or of all who serve the
-/// model. Marks the candidates that are known; whoever matched is, even if only
-/// by a routing decision.
-pub(crate) fn add_unmatched(
-    directory: &Directory,
-    target: &Target<'_>,
-    candidates: &CandidateSet<'_>,
-    seen: &mut [bool],
-    rows: &mut Vec<Row>,
-) {
-    for row in rows.iter().filter(|row| row.status.is_none()) {
-        for index in candidates.naming(&row.publisher) {
-            seen[index] = true;
+/// Those who hold nothing: of the candidates, or of all who serve the model.
+pub(crate) struct Unmatched<'a> {
+    pub(crate) target: &'a Target<'a>,
+    /// How the model's prompts are cut, if all its endpoints agree: who has
+    /// stored nothing yet will most likely do the same.
+    pub(crate) only_cut: Option<Cut>,
+    pub(crate) candidates: &'a CandidateSet<'a>,
+    /// Marks of the candidates that are known; whoever matched is, even if only
+    /// by a routing decision.
+    pub(crate) seen: &'a mut [bool],
+}
+
+impl Unmatched<'_> {
+    /// Appends them, and marks candidates.
+    pub(crate) fn add(&mut self, directory: &Directory, rows: &mut Vec<Row>) {
+        for row in rows.iter().filter(|row| row.status.is_none()) {
+            self.mark(&row.publisher);
+        }
+        let listed: HashSet<*const Publisher> =
+            rows.iter().map(|row| Arc::as_ptr(&row.publisher)).collect();
+        let model = &self.target.model;
+        for known in directory.publishers().filter(|known| serves(known, model)) {
+            let named = self.mark(&known.name) || self.candidates.is_all();
+            if named && !listed.contains(&Arc::as_ptr(&known.name)) {
+                let space = known.spaces.iter().find(|space| space.model == *model);
+                let cut = space.map(|space| Cut::from(&**space)).or(self.only_cut);
+                rows.push(Row::of(known, cut));
+            }
         }
     }
-    let listed: std::collections::HashSet<*const Publisher> =
-        rows.iter().map(|row| Arc::as_ptr(&row.publisher)).collect();
-    for known in directory
-        .publishers()
-        .filter(|known| serves(known, &target.model))
-    {
-        let mut named = candidates.is_all();
-        for index in candidates.naming(&known.name) {
-            seen[index] = true;
+
+    /// Marks the candidates that name the publisher; whether there are any.
+    fn mark(&mut self, publisher: &Publisher) -> bool {
+        let mut named = false;
+        for index in self.candidates.naming(publisher) {
+            self.seen[index] = true;
             named = true;
         }
-        if named && !listed.contains(&Arc::as_ptr(&known.name)) {
-            let space = known
-                .spaces
-                .iter()
-                .find(|space| space.model == target.model);
-            rows.push(Row::of(known, space.map(|space| Cut::from(&**space))));
-        }
+        named
     }
 }
 

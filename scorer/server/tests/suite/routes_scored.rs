@@ -180,6 +180,31 @@ async fn a_cold_fleet_has_keys_where_the_block_size_is_configured() {
     assert_eq!(unknown.kind, FailureKind::NotFound);
 }
 
+/// Whoever records where a prompt goes needs to know which list is the endpoint's.
+#[tokio::test]
+async fn an_endpoint_that_has_stored_nothing_is_taken_to_cut_as_the_others_do() {
+    let (world, space) = (World::new().await, space("m", None, 4));
+    world
+        .publish(&publisher("10.0.0.1", 0), &space, Vec::new())
+        .await;
+    let asked = || ScoreQuery {
+        include_unmatched: true,
+        ..with_keys("m", tokens(1, 17))
+    };
+    let answer = world.score(asked()).await.expect("an answer");
+    assert_eq!(
+        (answer.endpoints[0].block_size, answer.route_keys.len()),
+        (0, 0)
+    );
+    let changes = vec![stored(&space, &tokens(2, 8), Medium::Gpu)];
+    world
+        .publish(&publisher("10.0.0.2", 0), &space, changes)
+        .await;
+    let answer = world.score(asked()).await.expect("an answer");
+    let sizes: Vec<_> = answer.endpoints.iter().map(|row| row.block_size).collect();
+    assert_eq!((sizes, answer.route_keys[0].block_size), (vec![4, 4], 4));
+}
+
 #[tokio::test]
 async fn keys_come_once_for_each_way_of_cutting_and_only_if_asked_for() {
     let world = World::new().await;
