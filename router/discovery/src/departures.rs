@@ -17,7 +17,6 @@ const QUEUE: usize = 1_024;
 /// Absent endpoints that are kept in mind.
 const MOST_ABSENT: usize = 50_000;
 /// The longest wait until an endpoint that is elsewhere is asked for again.
-#[allow(dead_code, reason = "for the source that can ask")]
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// An endpoint that is gone for good.
@@ -61,7 +60,6 @@ struct Absent {
     name: String,
     due: Instant,
     /// How long it was waited for last.
-    #[allow(dead_code, reason = "for the source that can ask")]
     wait: Duration,
 }
 
@@ -131,6 +129,12 @@ impl Book {
             .collect()
     }
 
+    /// Whether it has been absent long enough.
+    pub(crate) fn is_due(&self, now: Instant, address: SocketAddr) -> bool {
+        let absent = self.absent.get(&address);
+        absent.is_some_and(|absent| absent.due <= now)
+    }
+
     /// It has been told, or nobody wants to know.
     pub(crate) fn departed(&mut self, address: SocketAddr) {
         self.absent.remove(&address);
@@ -138,7 +142,6 @@ impl Book {
 
     /// It still is somewhere, though not in the pool: ask again later, each time
     /// after twice as long.
-    #[allow(dead_code, reason = "for the source that can ask")]
     pub(crate) fn postpone(&mut self, now: Instant, address: SocketAddr) {
         if let Some(absent) = self.absent.get_mut(&address) {
             absent.wait = (absent.wait * 2).clamp(self.grace, LONGEST_WAIT.max(self.grace));

@@ -74,7 +74,7 @@ pub async fn follow_files(settings: FileSettings) -> Result<(Discovery, Departur
     let publisher = Publisher::new(view_of(&resolved));
     let discovery = publisher.discovery();
     let (queue, departures) = departures();
-    let follower = Follower {
+    let mut follower = Follower {
         book: Book::new(settings.departure_grace),
         settings,
         seen,
@@ -82,6 +82,7 @@ pub async fn follow_files(settings: FileSettings) -> Result<(Discovery, Departur
         publisher,
         queue,
     };
+    follower.observe(Instant::now());
     let task = AbortOnDropHandle::new(tokio::spawn(follower.run()));
     Ok((discovery.owning(task), departures))
 }
@@ -168,8 +169,8 @@ impl Follower {
         });
     }
 
-    fn tell_departures(&mut self) {
-        let now = Instant::now();
+    /// Notes which endpoints are there, if that is known.
+    fn observe(&mut self, now: Instant) {
         let Some(resolved) = &self.resolved else {
             self.book.hold(now);
             return;
@@ -177,6 +178,11 @@ impl Follower {
         let there = resolved.endpoints.iter().chain(&resolved.unready);
         let there = there.map(|endpoint| (endpoint.address, endpoint.name.as_str()));
         self.book.observe(now, there);
+    }
+
+    fn tell_departures(&mut self) {
+        let now = Instant::now();
+        self.observe(now);
         for gone in self.book.due(now, TOLD_AT_ONCE) {
             tracing::info!(endpoint = %gone.address, name = gone.name, "endpoint gone for good");
             if !self.book.tell(&self.queue, gone) {

@@ -22,7 +22,6 @@ pub(crate) struct PodAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// The API server always says: unready.
-    #[allow(dead_code, reason = "for the source that reads an API server")]
     Told,
     /// A file that somebody wrote may say nothing: ready.
     Assumed,

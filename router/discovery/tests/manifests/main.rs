@@ -1,9 +1,8 @@
 //! Manifests as users have them, and every mistake by name.
 
-#[path = "manifests/folder.rs"]
 mod folder;
-#[path = "manifests/mistakes.rs"]
 mod mistakes;
+mod reload;
 
 use folder::{Folder, manifest};
 use router_discovery::{Criticality, EstimatedRouting, ModelRule, Strategy, TargetModel};
