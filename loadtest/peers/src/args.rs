@@ -55,6 +55,10 @@ pub(crate) struct Args {
     /// takes one writer).
     #[arg(long, default_value_t = 1)]
     pub(crate) lanes: usize,
+    /// Most memory that a structure may allocate, in GiB; one that takes more is
+    /// given up.
+    #[arg(long, default_value_t = 14.0)]
+    pub(crate) max_gib: f64,
     /// Runs of every structure in every scenario, each in a new process.
     #[arg(long, default_value_t = 3)]
     pub(crate) repeats: usize,
@@ -140,6 +144,7 @@ impl Args {
             longest: Duration::from_secs_f64(self.longest),
             beside: Duration::from_secs_f64(self.beside),
             rate: self.write_rate,
+            most_bytes: (self.max_gib * f64::from(1 << 30)) as isize,
         }
     }
 }

@@ -16,13 +16,13 @@ pub(crate) fn run(structure: Structure, args: &Args) -> Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let trace: Trace = postcard::from_bytes(&bytes).context("decode the trace")?;
     drop(bytes);
-    let figures = figures(structure, &trace, args);
+    let figures = figures(structure, &trace, args)?;
     serde_json::to_writer(std::io::stdout().lock(), &figures).context("write the figures")?;
     std::io::stdout().flush().context("write the figures")?;
     Ok(())
 }
 
-fn figures(structure: Structure, trace: &Trace, args: &Args) -> Figures {
+fn figures(structure: Structure, trace: &Trace, args: &Args) -> Result<Figures> {
     let how = (args.lanes, args.effort());
     match structure {
         Structure::Kvatlas => measure::<Ours>(trace, how, together),

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::{Result, ensure};
+
 use crate::allocator::live_bytes;
 use crate::figures::{Beside, Exactness, Figures, Latency, Stage};
 use crate::subject::{Setup, Subject};
@@ -25,6 +27,8 @@ pub(crate) struct Effort {
     pub(crate) beside: Duration,
     /// Block events per second of that writer.
     pub(crate) rate: f64,
+    /// Most that the structure may allocate.
+    pub(crate) most_bytes: isize,
 }
 
 /// A part of the measurement that not every structure allows.
@@ -45,7 +49,7 @@ pub(crate) fn measure<S: Subject>(
     trace: &Trace,
     (lanes, effort): (usize, Effort),
     beside: BesidePart<S>,
-) -> Figures {
+) -> Result<Figures> {
     let corpus = trace.corpus();
     let before = live_bytes();
     let scenario = trace.scenario.clone();
@@ -56,16 +60,16 @@ pub(crate) fn measure<S: Subject>(
         subject: S::new(&Setup { scenario, lanes }),
         before,
     };
-    let store_rate = run.replay(&trace.load);
+    let store_rate = run.replay(&trace.load)?;
     let loaded = run.stage(&trace.loaded);
-    let churn_rate = run.replay(&trace.churn);
+    let churn_rate = run.replay(&trace.churn)?;
     let churned = run.stage(&trace.churned);
     let steps = run.steps(&trace.beside);
     let beside = beside(&run, steps);
     let restart_ms = run.restarts();
-    let remove_rate = run.replay(&trace.drain);
+    let remove_rate = run.replay(&trace.drain)?;
     run.subject.rest();
-    Figures {
+    Ok(Figures {
         loaded,
         churned,
         beside,
@@ -76,7 +80,7 @@ pub(crate) fn measure<S: Subject>(
         ended_bytes: run.bytes(),
         ended: run.check(&trace.ended),
         ended_memberships: trace.ended.memberships,
-    }
+    })
 }
 
 /// For structures that one thread must have to itself.
@@ -144,7 +148,7 @@ fn write<S: Subject>(
 
 impl<S: Subject> Run<'_, S> {
     /// Block events per second over all events, conversion left out.
-    fn replay(&mut self, events: &[Event]) -> f64 {
+    fn replay(&mut self, events: &[Event]) -> Result<f64> {
         let mut spent = Duration::ZERO;
         let mut rest = events;
         while !rest.is_empty() {
@@ -155,9 +159,15 @@ impl<S: Subject> Run<'_, S> {
             self.subject.apply(converted);
             self.subject.settle();
             spent += begin.elapsed();
+            let bytes = live_bytes() - self.before;
+            ensure!(
+                bytes <= self.effort.most_bytes,
+                "took {bytes} bytes; --max-gib allows {}",
+                self.effort.most_bytes
+            );
         }
         let blocks: u64 = events.iter().map(Event::blocks).sum();
-        blocks as f64 / spent.as_secs_f64().max(1e-9)
+        Ok(blocks as f64 / spent.as_secs_f64().max(1e-9))
     }
 
     fn convert(&mut self, events: &[Event]) -> Vec<S::Event> {

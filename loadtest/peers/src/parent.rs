@@ -117,11 +117,18 @@ fn child(structure: Structure, trace: &Path, args: &Args) -> Result<Figures> {
         .args(["--longest", &args.longest.to_string()])
         .args(["--beside", &args.beside.to_string()])
         .args(["--write-rate", &args.write_rate.to_string()])
+        .args(["--max-gib", &args.max_gib.to_string()])
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .output()
         .context("start the process")?;
-    ensure!(output.status.success(), "its process: {}", output.status);
+    let reason = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{}, {}",
+        reason.trim(),
+        output.status
+    );
     serde_json::from_slice(&output.stdout).context("read its figures")
 }
 

@@ -112,7 +112,9 @@ fn answers(runs: &[Figures]) -> String {
 
 fn verdicts(results: &Results) {
     println!("\n### Ours against the best peer of each row\n");
-    println!("Peers with inexact answers count, too. Over 1.00 is ahead.\n");
+    println!(
+        "Peers with inexact answers count, too. Over 1.00 is ahead; of bytes, ours should be half.\n"
+    );
     println!("| scenario | row | ours | best peer | | |");
     println!("|---|---|---|---|---|---|");
     for outcome in &results.scenarios {
@@ -137,10 +139,15 @@ fn verdict(outcome: &Outcome, metric: &Metric) -> Option<String> {
         best.median / ours.median
     };
     let overlap = ours.least <= best.most && best.least <= ours.most;
-    let word = match (ratio >= 1.0, overlap) {
-        (_, true) if outcome.runs.values().all(|runs| runs.len() > 1) => "within the spread",
-        (true, _) => "ahead",
-        (false, _) => "**behind**",
+    let repeated = outcome.runs.values().all(|runs| runs.len() > 1);
+    let word = if ratio >= metric.goal {
+        "ahead"
+    } else if ratio >= 1.0 {
+        "ahead, not by half"
+    } else if overlap && repeated {
+        "**behind**, within the spread"
+    } else {
+        "**behind**"
     };
     let holes = if outcome.has_holes() { " (holes)" } else { "" };
     Some(format!(

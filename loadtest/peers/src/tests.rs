@@ -28,6 +28,7 @@ const EFFORT: (usize, Effort) = (
         longest: Duration::from_secs(5),
         beside: Duration::from_millis(20),
         rate: 100_000.0,
+        most_bytes: 1 << 30,
     },
 );
 
@@ -79,12 +80,12 @@ fn some_prompts_are_held_in_part_and_some_by_many() {
 fn every_structure_is_exact_while_engines_evict_from_the_end() {
     let trace = generate(&scenario(Evictions::Lru));
     let all = [
-        measure::<Ours>(&trace, EFFORT, together),
-        measure::<Chain>(&trace, EFFORT, together),
-        measure::<ConcurrentRadix>(&trace, EFFORT, together),
-        measure::<Radix>(&trace, EFFORT, alone),
-        measure::<RadixActor>(&trace, EFFORT, together),
-        measure::<Positional>(&trace, EFFORT, together),
+        measure::<Ours>(&trace, EFFORT, together).expect("fits"),
+        measure::<Chain>(&trace, EFFORT, together).expect("fits"),
+        measure::<ConcurrentRadix>(&trace, EFFORT, together).expect("fits"),
+        measure::<Radix>(&trace, EFFORT, alone).expect("fits"),
+        measure::<RadixActor>(&trace, EFFORT, together).expect("fits"),
+        measure::<Positional>(&trace, EFFORT, together).expect("fits"),
     ];
     for (at, figures) in all.iter().enumerate() {
         let exact = checks(figures).map(Exactness::is_exact);
@@ -96,14 +97,26 @@ fn every_structure_is_exact_while_engines_evict_from_the_end() {
 #[test]
 fn holes_are_exact_here_and_in_kv_index() {
     let trace = generate(&scenario(Evictions::Scattered));
-    let ours = measure::<Ours>(&trace, EFFORT, together);
-    let chain = measure::<Chain>(&trace, EFFORT, together);
+    let ours = measure::<Ours>(&trace, EFFORT, together).expect("fits");
+    let chain = measure::<Chain>(&trace, EFFORT, together).expect("fits");
     for figures in [ours, chain] {
         assert_eq!(checks(&figures).map(Exactness::is_exact), [true; 3]);
     }
     // Jumps over positions: an endpoint that lost some in between is not noticed.
-    let positional = measure::<Positional>(&trace, EFFORT, together);
+    let positional = measure::<Positional>(&trace, EFFORT, together).expect("fits");
     assert!(!positional.churned.exactness.is_exact());
+}
+
+#[test]
+fn a_structure_that_takes_too_much_is_given_up() {
+    let trace = generate(&scenario(Evictions::Lru));
+    let (lanes, effort) = EFFORT;
+    let little = Effort {
+        most_bytes: 1 << 16,
+        ..effort
+    };
+    let result = measure::<Chain>(&trace, (lanes, little), together);
+    assert!(result.is_err_and(|error| error.to_string().contains("--max-gib")));
 }
 
 #[test]

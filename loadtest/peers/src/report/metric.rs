@@ -11,6 +11,8 @@ pub(super) struct Metric {
     pub(super) higher_is_better: bool,
     /// Whether it is a figure to win; else it tells how others came about.
     pub(super) compared: bool,
+    /// How many times as good as the best peer it should be.
+    pub(super) goal: f64,
     decimals: usize,
 }
 
@@ -28,6 +30,7 @@ const fn low(name: &'static str, decimals: usize, of: fn(&Figures) -> Option<f64
         of,
         higher_is_better: false,
         compared: true,
+        goal: 1.0,
         decimals,
     }
 }
@@ -38,6 +41,7 @@ const fn high(name: &'static str, of: fn(&Figures) -> Option<f64>) -> Metric {
         of,
         higher_is_better: true,
         compared: true,
+        goal: 1.0,
         decimals: 2,
     }
 }
@@ -47,6 +51,14 @@ const fn note(metric: Metric) -> Metric {
     Metric {
         compared: false,
         ..metric
+    }
+}
+
+/// Bytes per membership: half of the best peer's.
+const fn bytes(name: &'static str, of: fn(&Figures) -> Option<f64>) -> Metric {
+    Metric {
+        goal: 2.0,
+        ..low(name, 1, of)
     }
 }
 
@@ -85,13 +97,13 @@ pub(super) const METRICS: &[Metric] = &[
     high("evict only, M removals/s", |f| Some(f.remove_rate / 1e6)),
     low("restart applied, ms", 3, |f| Some(f.restart_ms[0])),
     low("longest restart, ms", 3, |f| Some(f.restart_ms[1])),
-    low("bytes per membership, loaded", 1, |f| {
+    bytes("bytes per membership, loaded", |f| {
         per(f.loaded.bytes, f.loaded.memberships)
     }),
-    low("bytes per membership, churned", 1, |f| {
+    bytes("bytes per membership, churned", |f| {
         per(f.churned.bytes, f.churned.memberships)
     }),
-    low("bytes per membership, drained", 1, |f| {
+    bytes("bytes per membership, drained", |f| {
         per(f.ended_bytes, f.ended_memberships)
     }),
 ];
