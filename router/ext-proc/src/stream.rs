@@ -148,17 +148,16 @@ impl Stream {
         self.close(out);
     }
 
+    /// The gateway is gone. One that shows no bodies may have been done, and shown
+    /// as much as it ever shows.
     fn reset(&mut self, out: &mut Vec<Action>) {
         if matches!(self.request, Request::Deciding(_)) {
             out.push(Action::Abandon);
         }
-        let headers_were_all = self.headers_only && !matches!(self.response, Response::Awaited);
-        let end = if headers_were_all {
-            End::Complete
-        } else {
-            End::Cancelled
-        };
-        self.finish(end, out);
+        if self.headers_only {
+            return self.leave(out);
+        }
+        self.finish(End::Cancelled, out);
         self.close(out);
     }
 

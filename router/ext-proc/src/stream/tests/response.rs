@@ -85,6 +85,19 @@ fn where_bodies_are_not_shown_the_headers_are_the_last_message() {
 }
 
 #[test]
+fn where_nothing_is_shown_a_reset_says_nothing() {
+    let mut stream = stream();
+    stream.on(Event::Protocol(Protocol {
+        request_body: 4,
+        response_body: 0,
+    }));
+    stream.on(head(true));
+    stream.on(decided(None));
+    let actions = stream.on(Event::Reset);
+    assert!(matches!(actions[..], [Action::Forget, Action::Close]));
+}
+
+#[test]
 fn a_gateway_that_shows_no_response_leaves_the_end_unknown() {
     let after = routed(b"").on(Event::HalfClosed);
     assert!(matches!(after[..], [Action::Forget, Action::Close]));
