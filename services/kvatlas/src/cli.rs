@@ -46,7 +46,9 @@ impl Cli {
             };
             match advice {
                 None => error.exit(),
-                Some(advice) => Self::command().error(ErrorKind::UnknownArgument, advice).exit(),
+                Some(advice) => Self::command()
+                    .error(ErrorKind::UnknownArgument, advice)
+                    .exit(),
             }
         })
     }

@@ -9,6 +9,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use proto_model::Revision;
@@ -26,6 +27,9 @@ use crate::roles::ingestor::IngestorRole;
 use crate::roles::scorer::{Followed, ScorerRole};
 use crate::roles::{self, BUILD, Lifetime, Up};
 use crate::wiring;
+
+/// How long the start waits for a pool that must be asked for elsewhere.
+const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running standalone.
 pub(crate) struct Standalone {
@@ -68,7 +72,7 @@ async fn start(config: &Config, draining: CancellationToken) -> Result<(Roles, A
         true => Some(Pool::open(&config.epp).await?),
         false => None,
     };
-    let config = &with_policy(config, pool.as_ref());
+    let config = &with_policy(config, pool.as_ref()).await;
     let ingest = wiring::ingest(config)?;
     let metrics = Metrics::new(BUILD);
     let readiness = Readiness::until(&life.draining);
@@ -114,11 +118,13 @@ async fn start(config: &Config, draining: CancellationToken) -> Result<(Roles, A
 }
 
 /// The configuration, and the model that the pool's policy names.
-fn with_policy(config: &Config, pool: Option<&Pool>) -> Config {
+async fn with_policy(config: &Config, pool: Option<&Pool>) -> Config {
     let mut config = config.clone();
-    let views = pool.map(|pool| pool.discovery.views());
-    let view = views.as_ref().map(|views| Arc::clone(&views.borrow()));
-    if let Some(model) = view.and_then(|view| wiring::policy_model::of(&view, &config.models)) {
+    let Some(pool) = pool else {
+        return config;
+    };
+    let view = pool.view_within(POOL_PATIENCE).await;
+    if let Some(model) = wiring::policy_model::of(&view, &config.models) {
         tracing::info!(
             model = model.name,
             source = model.source,

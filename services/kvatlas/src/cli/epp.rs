@@ -56,12 +56,19 @@ pub(crate) struct RoutingFlags {
     /// Its namespace (epp.pool.namespace).
     #[arg(long, value_name = "NAME")]
     pub(crate) pool_namespace: Option<String>,
+    /// Its API group (epp.pool.group).
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) pool_group: Option<String>,
+    /// The pool and its endpoints from Kubernetes (epp.kubernetes); so they are too
+    /// where a pool is named, and neither manifests nor endpoints are given.
+    #[arg(long)]
+    pub(crate) kubernetes: bool,
     /// TLS on the ext_proc port (epp.serve.tls).
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) secure_serving: Option<bool>,
     /// The folder of tls.crt and tls.key (epp.serve.certificates).
     #[arg(long, value_name = "DIR")]
-    pub(crate) cert_path: Option<PathBuf>,
+    pub(crate) cert_path: Option<String>,
     /// Health checks on the ext_proc port too (epp.serve.health_checking).
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) health_checking: Option<bool>,
@@ -90,10 +97,12 @@ impl RoutingFlags {
         set(settings, "epp.health", health.as_ref())?;
         set(settings, "epp.pool.name", self.pool_name.as_ref())?;
         set(settings, "epp.pool.namespace", self.pool_namespace.as_ref())?;
+        set(settings, "epp.pool.group", self.pool_group.as_ref())?;
+        set(settings, "epp.kubernetes", self.kubernetes.then_some(&true))?;
         set(settings, "epp.serve.tls", self.secure_serving.as_ref())?;
         // Charts pass an empty path where there is none.
         let certificates = self.cert_path.as_ref();
-        let certificates = certificates.filter(|path| !path.as_os_str().is_empty());
+        let certificates = certificates.filter(|path| !path.is_empty());
         set(settings, "epp.serve.certificates", certificates)?;
         let checking = self.health_checking.as_ref();
         set(settings, "epp.serve.health_checking", checking)

@@ -4,7 +4,7 @@ mod policy;
 
 use std::path::PathBuf;
 
-use router_discovery::parse_endpoint;
+use router_discovery::{PoolGroup, parse_endpoint};
 use router_ext_proc::{Settings, TlsSource};
 use serde::{Deserialize, Serialize};
 use services_runtime::config::{ByteSize, HumanDuration, ListenAddress, Mistakes};
@@ -31,6 +31,9 @@ pub(crate) struct EppSection {
     pub(crate) manifests: Vec<PathBuf>,
     /// Endpoints as `ip:port` or `ip:port=name`, beside those of manifests.
     pub(crate) endpoints: Vec<String>,
+    /// The pool and its endpoints from Kubernetes. So they are too where a pool is
+    /// named, and neither manifests nor endpoints are given.
+    pub(crate) kubernetes: bool,
     /// How endpoints are picked where there are no manifests that say it.
     pub(crate) strategy: StrategyKind,
     /// Which InferencePool is meant.
@@ -77,10 +80,12 @@ pub(crate) enum StrategyKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PoolSection {
-    /// Its name; none: the only one that there is.
+    /// Its name; none: the only one of the files.
     pub(crate) name: Option<String>,
-    /// Its namespace; none: any in files.
+    /// Its namespace; none: any in files, the process's own in Kubernetes.
     pub(crate) namespace: Option<String>,
+    /// Its API group, in Kubernetes; none: either.
+    pub(crate) group: Option<String>,
 }
 
 /// How engines' metrics are followed.
@@ -136,6 +141,7 @@ impl Default for EppSection {
             scorers: Vec::new(),
             manifests: Vec::new(),
             endpoints: Vec::new(),
+            kubernetes: false,
             strategy: StrategyKind::default(),
             pool: PoolSection::default(),
             cluster: None,
@@ -193,6 +199,15 @@ const CHOICES_MAX: usize = 16;
 impl EppSection {
     /// Whether there is anything to route to.
     pub(crate) fn is_used(&self) -> bool {
+        self.is_listed() || self.is_in_kubernetes()
+    }
+
+    /// Whether the pool is asked of Kubernetes.
+    pub(crate) fn is_in_kubernetes(&self) -> bool {
+        self.kubernetes || (self.pool.name.is_some() && !self.is_listed())
+    }
+
+    fn is_listed(&self) -> bool {
         !self.manifests.is_empty() || !self.endpoints.is_empty()
     }
 
@@ -201,10 +216,12 @@ impl EppSection {
         if required && !self.is_used() {
             mistakes.push(
                 "epp.manifests",
-                "no manifests and no endpoints",
-                "manifests (--manifests FILE) or epp.endpoints (--endpoint IP:PORT)",
+                "nothing to route to",
+                "manifests (--manifests FILE), epp.endpoints (--endpoint IP:PORT), or a pool in \
+                 Kubernetes (--pool-name NAME)",
             );
         }
+        self.check_pool(mistakes);
         for (index, scorer) in self.scorers.iter().enumerate() {
             host_port::check(format!("epp.scorers.{index}"), scorer, mistakes);
         }
@@ -229,6 +246,27 @@ impl EppSection {
         self.check_times(mistakes);
         self.policy.check(mistakes);
         self.serve.check(mistakes);
+    }
+
+    fn check_pool(&self, mistakes: &mut Mistakes) {
+        if self.kubernetes && self.pool.name.is_none() {
+            let want = "the InferencePool's name (--pool-name)";
+            mistakes.push("epp.pool.name", "none, with epp.kubernetes", want);
+        }
+        if self.kubernetes && self.is_listed() {
+            let want = "either Kubernetes, or manifests and endpoints";
+            mistakes.push(
+                "epp.kubernetes",
+                "true, beside manifests or endpoints",
+                want,
+            );
+        }
+        if let Some(group) = &self.pool.group
+            && self.pool.known_group().is_none()
+        {
+            let known = PoolGroup::ALL.map(PoolGroup::name).join(" or ");
+            mistakes.push("epp.pool.group", format!("{group:?}"), known);
+        }
     }
 
     fn check_times(&self, mistakes: &mut Mistakes) {
@@ -272,6 +310,16 @@ impl EppSection {
             test_endpoint_selection: serve.test_endpoint_selection,
             ..Settings::default()
         }
+    }
+}
+
+impl PoolSection {
+    /// The API group, where one of the known ones is named.
+    pub(crate) fn known_group(&self) -> Option<PoolGroup> {
+        let named = self.group.as_deref()?;
+        PoolGroup::ALL
+            .into_iter()
+            .find(|group| group.name() == named)
     }
 }
 

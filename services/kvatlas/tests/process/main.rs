@@ -5,6 +5,7 @@ mod clients;
 mod commands;
 mod demo;
 mod engine_double;
+mod epp;
 mod hybrid;
 mod replicated;
 mod running;

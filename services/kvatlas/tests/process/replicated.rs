@@ -4,7 +4,7 @@ mod cluster;
 mod membership;
 mod mistakes;
 mod redis;
-mod role;
+pub(crate) mod role;
 mod rolling;
 mod scoring;
 mod tls;

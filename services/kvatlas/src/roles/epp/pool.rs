@@ -1,9 +1,13 @@
 //! The pool that a picker routes to: from manifests, or as it is configured.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use router_discovery::{
-    Departures, Discovery, EstimatedRouting, FileSettings, PoolEndpoint, Strategy, TrackingRouting,
-    fixed_pool, follow_files, parse_endpoint,
+    Departures, Discovery, EstimatedRouting, FileSettings, KubernetesSettings, PoolEndpoint,
+    PoolView, Strategy, TrackingRouting, fixed_pool, follow_files, follow_kubernetes,
+    parse_endpoint,
 };
 
 use crate::config::{EppSection, StrategyKind};
@@ -22,6 +26,9 @@ pub(crate) struct Pool {
 impl Pool {
     /// Reads it. Manifests with mistakes are an error that lists all of them.
     pub(crate) async fn open(section: &EppSection) -> Result<Self> {
+        if section.is_in_kubernetes() {
+            return Self::in_kubernetes(section).await;
+        }
         let endpoints = endpoints(section)?;
         if section.manifests.is_empty() {
             let discovery = fixed_pool(FIXED, endpoints, strategy(section.strategy));
@@ -43,6 +50,33 @@ impl Pool {
             discovery,
             departures: Some(departures),
         })
+    }
+
+    async fn in_kubernetes(section: &EppSection) -> Result<Self> {
+        let name = section.pool.name.as_deref().unwrap_or_default();
+        let settings = KubernetesSettings {
+            pool_namespace: section.pool.namespace.clone(),
+            pool_group: section.pool.known_group(),
+            departure_grace: section.departure_grace.duration(),
+            ..KubernetesSettings::new(name)
+        };
+        let (discovery, departures) = follow_kubernetes(settings)
+            .await
+            .context("epp.kubernetes")?;
+        Ok(Self {
+            discovery,
+            departures: Some(departures),
+        })
+    }
+
+    /// The pool once everything has been read, or as it is after `patience`.
+    pub(crate) async fn view_within(&self, patience: Duration) -> Arc<PoolView> {
+        let mut views = self.discovery.views();
+        let synced = views.wait_for(|view| view.synced);
+        // What is there is as good as it gets, in time or not.
+        let _ = tokio::time::timeout(patience, synced).await.map(drop);
+        let view = Arc::clone(&views.borrow());
+        view
     }
 }
 

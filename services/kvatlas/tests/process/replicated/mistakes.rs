@@ -126,6 +126,7 @@ fn the_examples_in_deploy_are_right() {
         ("raft.yaml", &["store", "ingestor", "scorer"][..]),
         ("redis.yaml", &["ingestor", "scorer"]),
         ("two-clusters.yaml", &["scorer"]),
+        ("epp.yaml", &["epp"]),
     ] {
         let path = format!("{folder}/{file}");
         for role in roles {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::running::{kvatlas, wait_for};
 
 /// A running role; killed when dropped.
-pub(super) struct Role {
+pub(crate) struct Role {
     child: Child,
     args: Vec<String>,
     /// What it logged when it was up.
@@ -19,7 +19,7 @@ pub(super) struct Role {
 
 impl Role {
     /// Starts it and waits until it says that it is up.
-    pub(super) fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         Self::start_again(args)
     }
@@ -45,18 +45,18 @@ impl Role {
     }
 
     /// A word of its "up" line.
-    pub(super) fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.up[name].as_str().expect(name).to_owned()
     }
 
     /// SIGKILL.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
     }
 
     /// SIGTERM; its exit code.
-    pub(super) fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.expect("kill").success());
@@ -64,13 +64,13 @@ impl Role {
     }
 
     /// Another process with the same arguments.
-    pub(super) fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         let args = std::mem::take(&mut self.args);
         *self = Self::start_again(args);
     }
 
     /// Drained and started again, as in a rolling restart.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         assert_eq!(self.terminate(), Some(0), "{:?}", self.args);
         self.again();
     }
@@ -100,7 +100,7 @@ fn up_line(mut log: BufReader<std::process::ChildStderr>) -> Value {
 
 /// A port that nobody listens on, below those that the system gives to clients,
 /// so that it is still free after a restart.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 1_200).expect("small") * 10;
     for _ in 0..1_000 {
@@ -114,7 +114,7 @@ pub(super) fn free_port() -> u16 {
 }
 
 /// The HTTP status and body of a GET, or of another method.
-pub(super) fn http(method: &str, url: &str) -> (u16, String) {
+pub(crate) fn http(method: &str, url: &str) -> (u16, String) {
     let output = Command::new("curl")
         .args(["--silent", "--max-time", "30", "--request", method])
         .args(["--write-out", "\n%{http_code}", url])
@@ -127,7 +127,7 @@ pub(super) fn http(method: &str, url: &str) -> (u16, String) {
 }
 
 /// Waits until the process is ready, and says what it waited for if it never is.
-pub(super) fn ready(url: &str) {
+pub(crate) fn ready(url: &str) {
     wait_for("readiness", || {
         (http("GET", &format!("{url}/readyz")).0 == 200).then_some(())
     });
