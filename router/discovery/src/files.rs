@@ -18,6 +18,8 @@ use crate::view::{PoolEndpoint, PoolView};
 use load::load;
 use read::{Seen, read_all};
 
+/// How often files may change while it is waited for them to settle.
+const SETTLE_ROUNDS: usize = 50;
 /// Departures that are told per look at the files.
 const TOLD_AT_ONCE: usize = 1_024;
 
@@ -114,7 +116,8 @@ impl Follower {
         if seen == self.seen {
             return;
         }
-        loop {
+        // Files that never settle are taken as they are in the end.
+        for _ in 0..SETTLE_ROUNDS {
             sleep(self.settings.settle).await;
             let again = read(&self.settings).await;
             if again == seen {

@@ -12,6 +12,8 @@
 mod document;
 mod endpoints;
 mod fields;
+#[cfg(test)]
+mod hostile;
 mod mistake;
 mod model;
 mod objective;
