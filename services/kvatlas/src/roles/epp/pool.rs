@@ -75,8 +75,7 @@ impl Pool {
         let synced = views.wait_for(|view| view.synced);
         // What is there is as good as it gets, in time or not.
         let _ = tokio::time::timeout(patience, synced).await.map(drop);
-        let view = Arc::clone(&views.borrow());
-        view
+        Arc::clone(&views.borrow())
     }
 }
 
