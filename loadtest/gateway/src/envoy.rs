@@ -60,8 +60,8 @@ pub struct Envoy {
 }
 
 impl EnvoyBinary {
-    /// The given one; or the one below the folder that programs are built into; or
-    /// the one on the path.
+    /// The given one; or the one below the folder that programs are built into, or
+    /// below the project's `target`; or the one on the path.
     ///
     /// # Errors
     /// If there is none.
@@ -72,7 +72,9 @@ impl EnvoyBinary {
             return Ok(Self(path));
         }
         let program = std::env::current_exe()?;
-        let installed = program.ancestors().find_map(installed_below);
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        let places = program.ancestors().chain([built.as_path()]);
+        let installed = places.into_iter().find_map(installed_below);
         let search = std::env::var_os("PATH").unwrap_or_default();
         let on_path = || {
             let places = std::env::split_paths(&search).map(|folder| folder.join("envoy"));

@@ -121,9 +121,9 @@ impl Gateway {
         std::fs::rename(&new, &self.manifests).context("manifests")
     }
 
-    /// Where the logs are.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
+    /// Where the logs are; they stay there.
+    pub fn keep_logs(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
         self.folder.path()
     }
 

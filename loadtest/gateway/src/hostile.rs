@@ -49,76 +49,27 @@ const BOUND: Duration = Duration::from_secs(60);
 pub(crate) type Statuses = BTreeMap<u16, usize>;
 
 pub(crate) async fn run(args: &Args, programs: &Programs) -> Result<Vec<Report>> {
-    let world = World::start(programs, echoes(3).await?, Pool::OriginalDst, |_| {}).await?;
+    let mut world = World::start(programs, echoes(3).await?, Pool::OriginalDst, |_| {}).await?;
     world.decides_by("tracking").await?;
     for _ in 0..200 {
         world.gateway.ask(raw(said("warm").to_string())).await?;
     }
     let before = Standing::of(&world).await?;
     let title = "Hostile requests beside streams that go on";
-    let mut report = Report::new(title, &["case", "answers", "longest ms"]);
+    let report = Report::new(title, &["case", "answers", "longest ms"]);
     let streams = Streams::start(&world, args.streams).await?;
-
+    let mut cases = Cases { report, streams };
     for case in bodies::all() {
-        let began = Instant::now();
-        let statuses = case.run(&world).await?;
-        judge(
-            &mut report,
-            case.name,
-            &statuses,
-            case.allowed,
-            began.elapsed(),
-        );
+        cases
+            .run(case.name, case.allowed, case.send(&world))
+            .await?;
     }
-    let clients = clients::Clients::new(&world);
-    let began = Instant::now();
-    let statuses = clients.slow(args.slow).await?;
-    judge(
-        &mut report,
-        "bytes now and then, then gone",
-        &statuses,
-        &[0],
-        began.elapsed(),
-    );
-    let began = Instant::now();
-    let statuses = clients.aborted(args.aborted).await?;
-    judge(
-        &mut report,
-        "given up anywhere",
-        &statuses,
-        &[0],
-        began.elapsed(),
-    );
-    let began = Instant::now();
-    let statuses = clients.half_closed(100).await?;
-    judge(
-        &mut report,
-        "half closed",
-        &statuses,
-        &[0, 200],
-        began.elapsed(),
-    );
-    let began = Instant::now();
-    let statuses = clients.dying(args.dying).await?;
-    judge(
-        &mut report,
-        "engine dies in mid-answer",
-        &statuses,
-        &[0],
-        began.elapsed(),
-    );
-    let began = Instant::now();
-    let statuses = clients.tiny_chunks(8).await?;
-    judge(
-        &mut report,
-        "a body byte by byte",
-        &statuses,
-        &[200],
-        began.elapsed(),
-    );
-
-    let lasted = streams.end(Duration::from_secs(args.stream_seconds)).await;
-    match lasted {
+    cases.clients(args, &world).await?;
+    let Cases {
+        mut report,
+        streams,
+    } = cases;
+    match streams.end(Duration::from_secs(args.stream_seconds)).await {
         Ok(events) => report.row([
             "streams beside it".to_owned(),
             format!("{events} events"),
@@ -131,7 +82,51 @@ pub(crate) async fn run(args: &Args, programs: &Programs) -> Result<Vec<Report>>
         format!("afterwards: {}", answer.status)
     });
     after(&world, before, &mut report).await?;
+    if !report.is_clean() {
+        let logs = world.gateway.keep_logs().display().to_string();
+        report.finding(format!("logs are in {logs}"));
+    }
     Ok(vec![report])
+}
+
+/// One case after the other, each beside the streams.
+struct Cases {
+    report: Report,
+    streams: Streams,
+}
+
+impl Cases {
+    async fn run(
+        &mut self,
+        name: &str,
+        allowed: &[u16],
+        case: impl Future<Output = Result<Statuses>>,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let statuses = case.await?;
+        judge(&mut self.report, name, &statuses, allowed, began.elapsed());
+        if let Some(error) = self.streams.broken() {
+            self.report
+                .finding(format!("{name}: a stream beside it ended: {error:#}"));
+        }
+        Ok(())
+    }
+
+    /// Everything that is not about what a body says.
+    async fn clients(&mut self, args: &Args, world: &World) -> Result<()> {
+        let clients = clients::Clients::new(world);
+        let slow = clients.slow(args.slow);
+        self.run("bytes now and then, then gone", &[0], slow)
+            .await?;
+        let aborted = clients.aborted(args.aborted);
+        self.run("given up anywhere", &[0], aborted).await?;
+        let half_closed = clients.half_closed(100);
+        self.run("half closed", &[0, 200], half_closed).await?;
+        let dying = clients.dying(args.dying);
+        self.run("engine dies in mid-answer", &[0], dying).await?;
+        let tiny = clients.tiny_chunks(8);
+        self.run("a body byte by byte", &[200], tiny).await
+    }
 }
 
 fn judge(report: &mut Report, name: &str, statuses: &Statuses, allowed: &[u16], took: Duration) {

@@ -35,7 +35,7 @@ pub fn open_files(process: u32) -> Result<usize> {
 ///
 /// # Errors
 /// If it has ended.
-pub fn is_stopped(process: u32) -> Result<bool> {
+pub(crate) fn is_stopped(process: u32) -> Result<bool> {
     let folder = format!("/proc/{process}/task");
     let tasks = fs::read_dir(&folder).with_context(|| format!("process {process} has ended"))?;
     for task in tasks {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 use loadtest_gateway::{
@@ -104,6 +104,17 @@ pub(crate) async fn decides_by(gateway: &Gateway, mode: &str) -> Result<()> {
         Ok((line["mode"] == mode).then_some(()))
     })
     .await
+}
+
+/// What lets the answer to the request with this `x-test` go on, at its engine.
+pub(crate) fn stepper<B>(
+    world: &World,
+    response: &http::Response<B>,
+    test: &str,
+) -> Result<impl Fn() + Send + Sync + 'static> {
+    let name = response.headers().get("x-engine").context("no engine")?;
+    let engine = world.engines.iter().find(|engine| engine.name() == name);
+    Ok(engine.context("an unknown engine")?.stepper(test))
 }
 
 /// A chat request with one message.

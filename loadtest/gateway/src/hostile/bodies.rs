@@ -124,7 +124,7 @@ fn case(name: &'static str, body: String, allowed: &'static [u16]) -> Case {
 }
 
 impl Case {
-    pub(crate) async fn run(&self, world: &World) -> Result<Statuses> {
+    pub(crate) async fn send(&self, world: &World) -> Result<Statuses> {
         let address = world.gateway.envoy.inference();
         let mut asking = JoinSet::new();
         for _ in 0..self.times {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{BOUND, Statuses};
-use crate::world::{CHAT, World, raw, said, text};
+use crate::world::{CHAT, World, raw, said, stepper, text};
 
 /// Requests at a time, of those that come by the thousand.
 const AT_ONCE: usize = 64;
@@ -110,23 +110,24 @@ impl<'a> Clients<'a> {
             request.headers_mut().insert("x-test", test.parse()?);
             let die = HeaderValue::from_static("die=2");
             request.headers_mut().insert("x-echo", die);
-            for engine in &self.world.engines {
-                engine.stepper(&test)();
-                engine.stepper(&test)();
-            }
             let mut client = Client::connect(self.address).await?;
             let mut response = client.send(request).await?;
-            let status = response.status().as_u16();
+            let step = stepper(self.world, &response, &test)?;
+            step();
+            let first = timeout(BOUND, response.frame()).await;
+            first
+                .context("the first event hangs")?
+                .context("an event")??;
+            step();
             let end = async {
                 while let Some(frame) = response.frame().await {
                     frame?;
                 }
                 Ok::<_, hyper::Error>(())
             };
-            let end = timeout(BOUND, end)
-                .await
-                .context("a dead engine's answer hangs")?;
-            let status = end.map_or(0, |()| status);
+            let end = timeout(BOUND, end).await;
+            let end = end.context("a dead engine's answer hangs")?;
+            let status = end.map_or(0, |()| response.status().as_u16());
             *statuses.entry(status).or_default() += 1;
         }
         Ok(statuses)

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use http_body_util::BodyExt;
 use loadtest_gateway::Client;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::world::{World, raw, said};
+use crate::world::{World, raw, said, stepper};
 
 /// Between two events.
 const BEAT: Duration = Duration::from_millis(100);
@@ -40,10 +40,7 @@ impl Streams {
             request.headers_mut().insert("x-echo", events);
             let mut client = Client::connect(world.gateway.envoy.inference()).await?;
             let response = client.send(request).await?;
-            let name = response.headers().get("x-engine").context("an engine")?;
-            let name = name.to_str()?;
-            let engine = world.engines.iter().find(|engine| engine.name() == name);
-            let stepper = engine.context("a known engine")?.stepper(&test);
+            let stepper = stepper(world, &response, &test)?;
             reading.spawn(read(client, response, stepper, Arc::clone(&over)));
         }
         Ok(Self {
@@ -53,15 +50,21 @@ impl Streams {
         })
     }
 
+    /// Why one has ended by itself, if one has.
+    pub(crate) fn broken(&mut self) -> Option<anyhow::Error> {
+        match self.reading.try_join_next()? {
+            Ok(Ok(events)) => Some(anyhow!("after {events} events")),
+            Ok(Err(error)) => Some(error),
+            Err(error) => Some(error.into()),
+        }
+    }
+
     /// Ends them when they have lasted so long; how many events came, all in time.
     pub(crate) async fn end(mut self, lasting: Duration) -> Result<usize> {
         while self.began.elapsed() < lasting && !self.reading.is_empty() {
-            tokio::select! {
-                ended = self.reading.join_next() => match ended {
-                    Some(ended) => bail!("a stream ended by itself: {:?}", ended?),
-                    None => break,
-                },
-                () = tokio::time::sleep(BEAT) => {}
+            tokio::time::sleep(BEAT).await;
+            if let Some(error) = self.broken() {
+                return Err(error);
             }
         }
         self.over.store(true, Ordering::Relaxed);
