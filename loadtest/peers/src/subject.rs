@@ -10,7 +10,7 @@ mod radix;
 use dynamo_kv_router::{ConcurrentRadixTreeCompressed, PositionalIndexer};
 use serde::{Deserialize, Serialize};
 
-use crate::workload::{Block, Corpus, Event, Scenario};
+use crate::workload::{Corpus, Event, Prompt, Scenario};
 
 pub(crate) use actor::RadixActor;
 pub(crate) use chain::Chain;
@@ -100,7 +100,7 @@ pub(crate) trait Subject: Sized {
 
     /// Puts a prompt's hashes where the next lookup reads them: an owner that has
     /// just computed them would have them there, too.
-    fn ask<'a>(&self, reader: &mut Self::Reader, prompt: impl Iterator<Item = &'a Block>);
+    fn ask(&self, reader: &mut Self::Reader, prompt: Prompt<'_>);
 
     /// Looks up what was asked; the number of endpoints that match. The answer is
     /// complete in memory before it is dropped.

@@ -9,7 +9,7 @@ mod random;
 mod scenario;
 mod trace;
 
-pub(crate) use corpus::{Block, Corpus};
+pub(crate) use corpus::{Block, Corpus, Prompt};
 pub(crate) use generate::generate;
 pub(crate) use scenario::{Evictions, Scenario};
 pub(crate) use trace::{Act, Checkpoint, Event, Trace};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events;
 use super::{Answer, Setup, Subject};
-use crate::workload::{Block, Corpus, Event};
+use crate::workload::{Corpus, Event, Prompt};
 
 pub(crate) struct RadixActor {
     indexer: KvIndexer,
@@ -58,8 +58,8 @@ impl Subject for RadixActor {
         Vec::new()
     }
 
-    fn ask<'a>(&self, reader: &mut Self::Reader, prompt: impl Iterator<Item = &'a Block>) {
-        *reader = prompt.map(|block| LocalBlockHash(block.local)).collect();
+    fn ask(&self, reader: &mut Self::Reader, prompt: Prompt<'_>) {
+        *reader = events::question(prompt);
     }
 
     fn look(&self, reader: &mut Self::Reader) -> usize {

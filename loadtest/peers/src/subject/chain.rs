@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kv_index::{ChainBlockMap, ContentHash, SequenceHash, ShardedChainIndex, StoredBlock};
 
 use super::{Answer, Setup, Subject};
-use crate::workload::{Act, Block, Corpus, Event};
+use crate::workload::{Act, Block, Corpus, Event, Prompt};
 
+/// Fewer events than this are applied by the caller's thread alone.
+const WORTH_THREADS: usize = 256;
 /// Endpoints that one shard can hold, by the crate's documentation.
 const PER_SHARD: usize = 1024;
 
@@ -114,6 +116,12 @@ impl Subject for Chain {
         if lanes == 1 {
             return self.apply_lane(0, events);
         }
+        if events.len() < WORTH_THREADS {
+            for event in events {
+                self.apply_one(&mut self.lane(event.endpoint as usize % lanes), &event);
+            }
+            return;
+        }
         let mut shares: Vec<Vec<ChainEvent>> = (0..lanes).map(|_| Vec::new()).collect();
         for event in events {
             shares[event.endpoint as usize % lanes].push(event);
@@ -129,11 +137,12 @@ impl Subject for Chain {
         Reader::default()
     }
 
-    fn ask<'a>(&self, reader: &mut Reader, prompt: impl Iterator<Item = &'a Block>) {
+    fn ask(&self, reader: &mut Reader, prompt: Prompt<'_>) {
         reader.keys.clear();
-        reader
-            .keys
-            .extend(prompt.map(|block| ContentHash(block.local)));
+        for piece in prompt {
+            let keys = piece.iter().map(|block| ContentHash(block.local));
+            reader.keys.extend(keys);
+        }
     }
 
     fn look(&self, reader: &mut Reader) -> usize {

@@ -6,7 +6,7 @@ use dynamo_kv_router::protocols::{
 };
 
 use super::Answer;
-use crate::workload::{Act, Block, Corpus, Event};
+use crate::workload::{Act, Block, Corpus, Event, Prompt};
 
 /// The question of a reading thread.
 #[derive(Default)]
@@ -15,11 +15,20 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn ask<'a>(&mut self, prompt: impl Iterator<Item = &'a Block>) {
+    pub(super) fn ask(&mut self, prompt: Prompt<'_>) {
         self.keys.clear();
-        self.keys
-            .extend(prompt.map(|block| LocalBlockHash(block.local)));
+        for piece in prompt {
+            self.keys
+                .extend(piece.iter().map(|block| LocalBlockHash(block.local)));
+        }
     }
+}
+
+/// The question as a vector of its own.
+pub(super) fn question(prompt: Prompt<'_>) -> Vec<LocalBlockHash> {
+    let mut reader = Reader::default();
+    reader.ask(prompt);
+    reader.keys
 }
 
 fn stored(block: &Block) -> KvCacheStoredBlockData {

@@ -4,7 +4,7 @@ use proto_model::{BlockKey, Delta, Endpoint, Holder, Medium, Publisher, Rank, So
 use scorer_index::{IndexLimits, PrefixIndex, Scratch};
 
 use super::{Answer, Setup, Subject};
-use crate::workload::{Act, Block, Corpus, Event};
+use crate::workload::{Act, Block, Corpus, Event, Prompt};
 
 /// Steps of one `sweep` call, as the scorer makes them when it is idle.
 const SWEEP: usize = 65_536;
@@ -105,11 +105,12 @@ impl Subject for Ours {
         Reader::default()
     }
 
-    fn ask<'a>(&self, reader: &mut Reader, prompt: impl Iterator<Item = &'a Block>) {
+    fn ask(&self, reader: &mut Reader, prompt: Prompt<'_>) {
         reader.keys.clear();
-        reader
-            .keys
-            .extend(prompt.map(|block| BlockKey(block.chained)));
+        for piece in prompt {
+            let keys = piece.iter().map(|block| BlockKey(block.chained));
+            reader.keys.extend(keys);
+        }
     }
 
     fn look(&self, reader: &mut Reader) -> usize {

@@ -9,7 +9,7 @@ use futures_executor::block_on;
 
 use super::events::{self, Reader};
 use super::{Answer, Setup, Subject};
-use crate::workload::{Block, Corpus, Event};
+use crate::workload::{Corpus, Event, Prompt};
 
 /// Positions that the positional index jumps over: its documentation's example.
 const JUMP: usize = 32;
@@ -71,7 +71,7 @@ impl<T: Made> Subject for Pooled<T> {
         Reader::default()
     }
 
-    fn ask<'a>(&self, reader: &mut Reader, prompt: impl Iterator<Item = &'a Block>) {
+    fn ask(&self, reader: &mut Reader, prompt: Prompt<'_>) {
         reader.ask(prompt);
     }
 

@@ -8,7 +8,7 @@ use dynamo_kv_router::protocols::{LocalBlockHash, RouterEvent};
 
 use super::events;
 use super::{Answer, Setup, Subject};
-use crate::workload::{Block, Corpus, Event};
+use crate::workload::{Corpus, Event, Prompt};
 
 pub(crate) struct Radix {
     tree: RefCell<RadixTree>,
@@ -44,8 +44,8 @@ impl Subject for Radix {
         Vec::new()
     }
 
-    fn ask<'a>(&self, reader: &mut Self::Reader, prompt: impl Iterator<Item = &'a Block>) {
-        *reader = prompt.map(|block| LocalBlockHash(block.local)).collect();
+    fn ask(&self, reader: &mut Self::Reader, prompt: Prompt<'_>) {
+        *reader = events::question(prompt);
     }
 
     fn look(&self, reader: &mut Self::Reader) -> usize {

@@ -79,13 +79,19 @@ impl Corpus {
         }
     }
 
-    /// The first `blocks` blocks of a prompt that ends in `chain`.
-    pub(crate) fn prompt(&self, chain: u32, blocks: u32) -> impl Iterator<Item = &Block> {
+    /// The first `blocks` blocks of a prompt that ends in `chain`: of its context,
+    /// and of its own part.
+    pub(crate) fn prompt(&self, chain: u32, blocks: u32) -> Prompt<'_> {
         let own = &self.chains[chain as usize];
-        let parent = own
-            .parent
-            .map(|parent| &self.chains[parent as usize].blocks);
-        let shared = parent.map_or(&[][..], Vec::as_slice);
-        shared.iter().chain(&own.blocks).take(blocks as usize)
+        let parent = own.parent.map(|parent| &self.chains[parent as usize]);
+        let shared = parent.map_or(&[][..], |parent| &parent.blocks);
+        let of_shared = shared.len().min(blocks as usize);
+        [
+            &shared[..of_shared],
+            &own.blocks[..blocks as usize - of_shared],
+        ]
     }
 }
+
+/// A prompt's blocks, in two pieces.
+pub(crate) type Prompt<'a> = [&'a [Block]; 2];

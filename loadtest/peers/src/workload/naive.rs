@@ -55,9 +55,12 @@ impl Naive {
     }
 
     pub(super) fn answer(&self, corpus: &Corpus, query: Query) -> Vec<(u32, u32)> {
-        let keys: Vec<u64> = corpus
-            .prompt(query.chain, query.blocks)
-            .map(|block| block.chained)
+        let prompt = corpus.prompt(query.chain, query.blocks);
+        let keys: Vec<u64> = prompt
+            .iter()
+            .copied()
+            .flatten()
+            .map(|b| b.chained)
             .collect();
         let count = |held: &Set| keys.iter().take_while(|key| held.contains(key)).count() as u32;
         (0..)
