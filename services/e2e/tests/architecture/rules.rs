@@ -100,6 +100,18 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         // Engines and clients from outside know the wires only.
         "loadtest-recordings" | "loadtest-engines" => (&[], &[]),
         "loadtest-engine-sim" => (&["loadtest-engines"], RECORDINGS),
+        // In virtual time the code itself runs, not a process of it.
+        "loadtest-fleet" => (
+            &[
+                "proto-model",
+                "indexer-state",
+                "scorer-index",
+                "router-picker",
+                "loadtest-engine-sim",
+                "loadtest-engines",
+            ],
+            &[],
+        ),
         "loadtest-gateway" => (
             &["proto-api", "loadtest-engines", "loadtest-engine-sim"],
             RECORDINGS,
@@ -142,6 +154,7 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
             "services-kvatlas",
             "loadtest-chaos",
             "loadtest-engine-sim",
+            "loadtest-fleet",
             "loadtest-gateway",
         ],
         "envoy-types" | "rcgen" => &["router-ext-proc"],

@@ -1,0 +1,72 @@
+//! `loadtest-fleet ladder`: the documented fleet benchmark in virtual time.
+
+mod args;
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use loadtest_fleet::{Report, Strategy, by_stage, plot, run, summary};
+
+use args::{Args, Command, Ladder};
+
+fn main() -> Result<()> {
+    let Args {
+        command: Command::Ladder(ladder),
+    } = Args::parse();
+    let options = ladder.options()?;
+    let strategies = ladder.strategies();
+    let bars = bars(&strategies);
+    let told = |place: usize, done: usize, all: usize, now: Duration| {
+        let bar: &ProgressBar = &bars[place];
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(format!("{} s of virtual time", now.as_secs()));
+        if done == all {
+            bar.finish();
+        }
+    };
+    let report = run(&options, &strategies, ladder.threads, &told)?;
+    print(&report, ladder.stages)?;
+    write(&report, &ladder)
+}
+
+/// One per strategy, on standard error, if that is a terminal.
+fn bars(strategies: &[Strategy]) -> Vec<ProgressBar> {
+    let all = MultiProgress::new();
+    let style = ProgressStyle::with_template("{prefix:<20} {bar:30} {pos}/{len} stages, {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = |strategy: &Strategy| {
+        let bar = all.add(ProgressBar::new(1).with_style(style.clone()));
+        bar.set_prefix(strategy.name());
+        bar
+    };
+    strategies.iter().map(bar).collect()
+}
+
+fn print(report: &Report, stages: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if stages {
+        for of in &report.strategies {
+            writeln!(out, "{}", by_stage(of))?;
+        }
+    }
+    write!(out, "{}", summary(report))?;
+    Ok(())
+}
+
+fn write(report: &Report, ladder: &Ladder) -> Result<()> {
+    if let Some(file) = &ladder.json {
+        let named = || format!("--json {}", file.display());
+        let mut out = BufWriter::new(File::create(file).with_context(named)?);
+        serde_json::to_writer_pretty(&mut out, report).with_context(named)?;
+        out.flush().with_context(named)?;
+    }
+    if let Some(file) = &ladder.plot {
+        plot(report, file)?;
+    }
+    Ok(())
+}

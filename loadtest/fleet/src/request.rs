@@ -1,0 +1,24 @@
+//! One request of the running stage.
+
+use std::time::Duration;
+
+/// What is known of it so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) user: u32,
+    /// When the client sent it.
+    pub(crate) sent: Duration,
+    pub(crate) engine: usize,
+    /// In the router's books, until the first token.
+    pub(crate) booked: u64,
+    /// What the router thought that the engine has.
+    pub(crate) predicted: u32,
+    /// Of its prompt, what the engine had.
+    pub(crate) cached: u32,
+    /// When the first token came.
+    pub(crate) first: Option<Duration>,
+    /// When the last token so far came.
+    pub(crate) last: Duration,
+    pub(crate) generated: u32,
+    pub(crate) refused: bool,
+}

@@ -1,0 +1,212 @@
+//! Which engine a request goes to, and what is remembered of it: the rules of
+//! `router/ext-proc`, around the real picker.
+
+use std::time::Duration;
+
+use proto_model::{BlockKey, RouteKind};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use router_picker::{Ask, Candidate, Load, Policy, pick};
+
+use crate::books::Book;
+use crate::map::{Held, Map};
+use crate::rules;
+use crate::strategy::{Knows, Strategy};
+
+/// Our estimated routing's defaults: `router/discovery`.
+const BLOCK_BYTES: u32 = 64;
+const MAX_BLOCKS: usize = 4_096;
+const THRESHOLD: f64 = 0.5;
+/// Blocks remembered per endpoint; the published system's, too.
+const CAPACITY: u32 = 31_250;
+
+/// Speculative keys of an endpoint are bounded by their time, hardly by this.
+const SPECULATIVE_CAPACITY: u32 = 1 << 20;
+
+/// A decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) engine: usize,
+    /// Tokens of the prompt that are thought to be there.
+    pub(crate) predicted: u32,
+    /// Tokens that are booked as work to do.
+    pub(crate) booked: u64,
+}
+
+/// One router.
+pub(crate) struct Router {
+    strategy: Strategy,
+    policy: Policy,
+    block_size: u32,
+    speculation: Duration,
+    pub(crate) books: Vec<Book>,
+    loads: Vec<Load>,
+    sampled_at: Duration,
+    map: Map,
+    random: SmallRng,
+}
+
+/// What is known of a prompt.
+struct Known {
+    keys: Vec<BlockKey>,
+    held: Vec<Held>,
+    /// Reusable tokens and the share of the prompt, by engine.
+    prefix: Vec<(u32, f64)>,
+}
+
+impl Router {
+    pub(crate) fn new(
+        strategy: Strategy,
+        engines: usize,
+        block_size: u32,
+        speculation: Duration,
+        seed: u64,
+    ) -> Self {
+        Self {
+            strategy,
+            policy: Policy::default(),
+            block_size,
+            speculation,
+            books: vec![Book::default(); engines],
+            loads: vec![Load::default(); engines],
+            sampled_at: Duration::ZERO,
+            map: Map::new(engines, block_size),
+            random: SmallRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Whether engines' events are of any use to it.
+    pub(crate) fn listens(&self) -> bool {
+        matches!(self.strategy.knows(), Knows::Events { .. })
+    }
+
+    pub(crate) fn map(&mut self) -> &mut Map {
+        &mut self.map
+    }
+
+    /// Engines said how busy they are. Routes that are over go at the same time.
+    pub(crate) fn scraped(&mut self, now: Duration, loads: Vec<Load>) {
+        self.loads = loads;
+        self.sampled_at = now;
+        if self.strategy == Strategy::Precise {
+            self.map.expire(now);
+        }
+    }
+
+    pub(crate) fn route(&mut self, now: Duration, prompt: &[u32]) -> Chosen {
+        let known = self.ask(prompt);
+        let engine = self.choose(&known, prompt.len());
+        let (predicted, _) = known.prefix[engine];
+        let booked = (prompt.len() as u64).saturating_sub(u64::from(predicted));
+        self.books[engine].sent(now, booked);
+        self.record(now, engine, known);
+        Chosen {
+            engine,
+            predicted,
+            booked,
+        }
+    }
+
+    fn ask(&mut self, prompt: &[u32]) -> Known {
+        let keys = match self.strategy.knows() {
+            Knows::Nothing => Vec::new(),
+            Knows::Events { .. } => self.map.token_keys(prompt),
+            Knows::Routes => {
+                let blocks = match self.strategy {
+                    Strategy::Estimated => MAX_BLOCKS,
+                    _ => rules::MAX_BLOCKS,
+                };
+                Map::text_keys(prompt, BLOCK_BYTES, blocks)
+            }
+        };
+        let held = self.map.held(&keys);
+        let prefix = match self.strategy.knows() {
+            Knows::Nothing => vec![(0, 0.0); held.len()],
+            Knows::Events { .. } => self.tracked(&held, prompt.len()),
+            Knows::Routes => estimated(&held, keys.len(), prompt.len()),
+        };
+        Known { keys, held, prefix }
+    }
+
+    /// An engine computes at least the last token.
+    fn tracked(&self, held: &[Held], prompt_tokens: usize) -> Vec<(u32, f64)> {
+        let prompt = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
+        let usable = prompt.saturating_sub(1) / self.block_size;
+        let of = |held: &Held| {
+            let blocks = held.confirmed.max(held.speculative).min(usable);
+            let tokens = blocks * self.block_size;
+            (tokens, f64::from(tokens) / f64::from(prompt.max(1)))
+        };
+        held.iter().map(of).collect()
+    }
+
+    fn choose(&mut self, known: &Known, prompt_tokens: usize) -> usize {
+        let seed = self.random.random();
+        match self.strategy {
+            Strategy::Random => self.random.random_range(0..self.books.len()),
+            Strategy::PublishedPrecise | Strategy::PublishedEstimated | Strategy::PublishedLoad => {
+                let blocks = |held: &Held| held.confirmed.max(held.estimated);
+                let matched: Vec<u32> = known.held.iter().map(blocks).collect();
+                let all = u32::try_from(known.keys.len()).unwrap_or(u32::MAX);
+                rules::choose(self.strategy, &matched, all, &self.loads, &mut self.random)
+            }
+            Strategy::Precise | Strategy::Estimated | Strategy::LoadOnly => {
+                let ask = Ask {
+                    prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
+                    priority: 0,
+                    seed,
+                    choices: 1,
+                };
+                let picked = pick(&self.policy, &ask, &self.candidates(known));
+                picked
+                    .expect("there are engines, and nothing is shed")
+                    .ranked[0]
+            }
+        }
+    }
+
+    fn candidates(&self, known: &Known) -> Vec<Candidate> {
+        let each = self.loads.iter().zip(&self.books).zip(&known.prefix);
+        let candidate =
+            |((load, book), (reusable, prefix)): ((&Load, &Book), &(u32, f64))| Candidate {
+                load: Some(*load),
+                in_flight: book.in_flight(self.sampled_at),
+                reusable_tokens: *reusable,
+                prefix: *prefix,
+            };
+        each.map(candidate).collect()
+    }
+
+    fn record(&mut self, now: Duration, engine: usize, known: Known) {
+        let Known { keys, held, .. } = known;
+        match self.strategy {
+            Strategy::Precise => {
+                let confirmed = held[engine].confirmed as usize;
+                let needless = confirmed >= keys.len() && held[engine].speculative == 0;
+                if !needless && !self.speculation.is_zero() {
+                    let expires = Some(now + self.speculation);
+                    let kind = RouteKind::Speculative;
+                    self.map
+                        .routed(engine, now, kind, expires, SPECULATIVE_CAPACITY, keys);
+                }
+            }
+            Strategy::Estimated | Strategy::PublishedEstimated => {
+                let kind = RouteKind::Estimated;
+                self.map.routed(engine, now, kind, None, CAPACITY, keys);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Nothing counts unless somebody has more than half of the prompt's blocks.
+fn estimated(held: &[Held], blocks: usize, prompt_tokens: usize) -> Vec<(u32, f64)> {
+    let share = |held: &Held| f64::from(held.estimated) / blocks.max(1) as f64;
+    let best = held.iter().map(share).fold(0.0, f64::max);
+    let of = |held: &Held| {
+        let share = if best > THRESHOLD { share(held) } else { 0.0 };
+        // Within the prompt's tokens, so within 32 bits.
+        ((share * prompt_tokens as f64) as u32, share)
+    };
+    held.iter().map(of).collect()
+}
