@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &Args, programs: &Programs) -> Result<Vec<Report>>
     }
     let before = Standing::of(&world).await?;
     let title = "Hostile requests beside streams that go on";
-    let report = Report::new(title, &["case", "answers", "longest ms"]);
+    let report = Report::new(title, &["case", "answers", "took ms"]);
     let streams = Streams::start(&world, args.streams).await?;
     let mut cases = Cases { report, streams };
     for case in bodies::all() {
