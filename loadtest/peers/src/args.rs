@@ -33,9 +33,12 @@ pub(crate) struct Args {
     /// Memberships of a fleet to aim at.
     #[arg(long, default_value_t = 8_000_000)]
     pub(crate) memberships: u64,
-    /// Block events of the churn, per membership aimed at.
+    /// Block events of the churn, per block that the fleet can hold.
     #[arg(long, default_value_t = 4.0)]
     pub(crate) churn: f64,
+    /// Block events of the churn, at most.
+    #[arg(long, default_value_t = 64_000_000)]
+    pub(crate) most_churn: u64,
     /// Different questions per stage.
     #[arg(long, default_value_t = 2_000)]
     pub(crate) queries: usize,
@@ -124,18 +127,21 @@ impl Args {
         prompt_tokens: u32,
         evictions: Evictions,
     ) -> Scenario {
-        Scenario {
+        let mut scenario = Scenario {
             endpoints,
             block_tokens,
             prompt_tokens,
             evictions,
             memberships: self.memberships,
-            churn_events: (self.memberships as f64 * self.churn) as u64,
+            churn_events: 0,
             // A little more than the writer needs.
             beside_events: (self.write_rate * (self.beside + 0.5)) as u64,
             queries: self.queries,
             seed: self.seed,
-        }
+        };
+        let room = scenario.capacity() as f64 * f64::from(endpoints);
+        scenario.churn_events = self.most_churn.min((room * self.churn) as u64);
+        scenario
     }
 
     pub(crate) fn effort(&self) -> Effort {
