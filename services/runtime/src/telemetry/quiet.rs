@@ -25,7 +25,7 @@ pub(super) const QUIET_TARGETS: [&str; 13] = [
 
 /// Libraries that say the same thing over and over while another process is away;
 /// whoever uses them says it once. Heard if `log_level` names them.
-const REPEATING: &str = "openraft=off";
+const REPEATING: &str = "openraft=off,kube_client=off";
 
 /// The configured directives, below which [`REPEATING`] keep still.
 pub(super) fn directives(log_level: &str) -> String {
