@@ -143,11 +143,7 @@ impl Follower {
     }
 
     fn take(&mut self, resolved: Resolved) {
-        tracing::info!(
-            pool = %resolved.pool,
-            endpoints = resolved.endpoints.len(),
-            "manifests changed"
-        );
+        tracing::info!(pool = %resolved.pool, "manifests changed and are taken");
         self.publisher.view(view_of(&resolved));
         self.publisher.status(|status| {
             status.last_error = None;

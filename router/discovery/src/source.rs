@@ -1,5 +1,7 @@
 //! What every source of views hands out.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -103,6 +105,7 @@ impl Publisher {
         let changed = self.views.send_if_modified(|last| {
             let differs = **last != view;
             if differs {
+                tell(last, &view);
                 *last = Arc::new(view);
             }
             differs
@@ -125,6 +128,24 @@ impl Publisher {
             differs
         });
     }
+}
+
+/// One line for whoever wonders why an endpoint gets no requests.
+fn tell(last: &PoolView, view: &PoolView) {
+    let addresses = |view: &PoolView| -> BTreeSet<SocketAddr> {
+        view.endpoints.iter().map(|e| e.address).collect()
+    };
+    let (before, after) = (addresses(last), addresses(view));
+    tracing::info!(
+        pool = view.pool,
+        synced = view.synced,
+        endpoints = after.len(),
+        added = after.difference(&before).count(),
+        removed = before.difference(&after).count(),
+        strategy_changed = last.strategy != view.strategy,
+        models = view.models.len(),
+        "pool changed"
+    );
 }
 
 /// A pool that never changes.
