@@ -1,0 +1,128 @@
+//! Small fleets: enough to see every rule, quick without optimisation.
+
+use std::time::Duration;
+
+use loadtest_fleet::{Fleet, FleetOptions, Stage, Strategy, Workload, run};
+
+fn stage(rate: u32, seconds: u32) -> Stage {
+    Stage { rate, seconds }
+}
+
+/// Four engines whose caches hold the fleet's prompts once, but not twice.
+fn small() -> FleetOptions {
+    FleetOptions {
+        engines: 4,
+        kv_tokens: 20_480,
+        in_flight_limit: Some(60),
+        workload: Workload {
+            customers: 24,
+            users: 4,
+            context_tokens: 1_000,
+            question_tokens: 200,
+            reply_tokens: 40,
+            warm_up: stage(16, 6),
+            stages: vec![stage(8, 12), stage(40, 8)],
+            ..Workload::published()
+        },
+        ..FleetOptions::default()
+    }
+}
+
+fn hit_rate(options: &FleetOptions, strategy: Strategy) -> f64 {
+    let report = run(options, &[strategy], 1, &|_, _, _, _| {}).unwrap();
+    report.strategies[0].summary.hit_rate
+}
+
+#[test]
+fn the_same_seed_gives_the_same_report() {
+    let strategies = [Strategy::Precise, Strategy::PublishedEstimated];
+    let of = |seed: u64, threads: usize| {
+        let options = FleetOptions { seed, ..small() };
+        run(&options, &strategies, threads, &|_, _, _, _| {}).unwrap()
+    };
+    let one = of(1, 1);
+    assert_eq!(one, of(1, 2));
+    assert_ne!(one.strategies, of(2, 1).strategies);
+}
+
+#[test]
+fn every_request_ends_and_tokens_add_up() {
+    let options = small();
+    let (workload, mut refused) = (&options.workload, 0);
+    for strategy in Strategy::OURS.into_iter().chain(Strategy::THEIRS) {
+        let fleet = Fleet::new(&options, strategy).unwrap();
+        let (stages, totals) = fleet.run(&|_, _, _| {}).unwrap();
+        assert_eq!(totals.requests, 96 + 96 + 320);
+        assert_eq!(totals.finished + totals.refused, totals.requests);
+        let replies = totals.finished * u64::from(workload.reply_tokens);
+        assert_eq!(totals.output_tokens, replies);
+        assert_eq!(totals.engine_output_tokens, replies);
+        assert_eq!(totals.prompt_tokens, totals.finished * 1_200);
+        assert!(totals.cached_tokens < totals.prompt_tokens);
+        let sent: Vec<_> = stages.iter().map(|stage| stage.requests).collect();
+        assert_eq!(sent, [96, 320]);
+        for stage in &stages {
+            assert!(stage.ttft.mean > 0.0 && stage.ttft.p50 <= stage.ttft.p99);
+            assert!(stage.balance >= 1.0 && stage.hit_rate <= 1.0);
+            // No token is faster than an empty step.
+            assert!(stage.tpot.p50 >= options.calibration.step);
+        }
+        refused += totals.refused;
+    }
+    assert!(refused > 0, "the limit is met by those who route badly");
+}
+
+#[test]
+fn the_more_is_known_the_more_is_found() {
+    let options = small();
+    let strategies = [Strategy::Precise, Strategy::Estimated, Strategy::Random];
+    let [precise, estimated, random] = strategies.map(|strategy| hit_rate(&options, strategy));
+    assert!(precise >= estimated - 0.005, "{precise} {estimated}");
+    assert!(estimated > random + 0.1, "{estimated} {random}");
+}
+
+#[test]
+fn one_by_one_every_prediction_is_what_the_engine_finds() {
+    let mut options = small();
+    // Caches too small for the fleet's prompts, so that blocks go, too.
+    options.kv_tokens = 6_400;
+    options.workload.one_by_one = true;
+    let fleet = Fleet::new(&options, Strategy::Precise).unwrap();
+    let (stages, totals) = fleet.run(&|_, _, _| {}).unwrap();
+    assert_eq!(totals.finished, 512);
+    assert_eq!(totals.mispredicted, 0);
+    assert!(stages.iter().all(|stage| stage.prediction_error == 0.0));
+    assert!(stages[1].hit_rate > 0.3, "{}", stages[1].hit_rate);
+    assert!(stages[1].hit_rate < 0.98, "{}", stages[1].hit_rate);
+}
+
+/// A burst of one customer, and events that come late: what was just routed must
+/// be known without them.
+#[test]
+fn speculative_routes_close_the_gap_that_late_events_leave() {
+    let mut options = small();
+    options.event_delay = Duration::from_secs(4);
+    options.workload.warm_up = stage(60, 2);
+    options.workload.stages = vec![stage(60, 3)];
+    let with = hit_rate(&options, Strategy::Precise);
+    options.speculation = Duration::ZERO;
+    let without = hit_rate(&options, Strategy::Precise);
+    assert!(with > without + 0.01, "{with} {without}");
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused_by_name() {
+    let mut options = small();
+    options.engines = 0;
+    let said = |options: &FleetOptions| options.validate().unwrap_err().to_string();
+    assert_eq!(said(&options), "engines is 0; give 1 to 65000");
+    options = small();
+    options.workload.stages.clear();
+    assert_eq!(said(&options), "stages is 0; give 1 to 1000");
+    options = small();
+    options.kv_tokens = 64;
+    assert_eq!(said(&options), "engines cannot be made");
+    options = small();
+    options.calibration.path.p90 = 1.0;
+    assert_eq!(said(&options), "the calibration is wrong");
+}
