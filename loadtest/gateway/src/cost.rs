@@ -1,8 +1,8 @@
 //! What the picker costs: the same Envoy, the same engines, with and without it.
 //!
 //! Engines answer at once, so that everything that is measured is the way to them.
-//! Prompts share nine tenths with one seventh of the others; the last tenth is new
-//! each time, as a conversation's next turn is.
+//! Prompts share nine tenths, a system message, with one seventh of the others; the
+//! last tenth is new each time, as a conversation's next turn is.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use loadtest_gateway::{
 };
 use serde_json::json;
 
-use crate::world::{CHAT, HOST, World, echoes, said, text};
+use crate::world::{CHAT, HOST, MODEL, World, echoes, text};
 
 /// How it is run.
 #[derive(Debug, clap::Args)]
@@ -182,8 +182,12 @@ fn prompts(tokens: usize) -> MakeBody {
         let seed = (connection as u64) << 32 | number;
         let shared = &shared[(connection + number as usize) % GROUPS];
         let last = text(tokens / 10, seed + 1_000_000);
-        let mut body = said(&format!("{shared} {seed} {last}"));
-        body["max_tokens"] = json!(1);
+        let body = json!({
+            "model": MODEL, "max_tokens": 1, "messages": [
+                {"role": "system", "content": shared},
+                {"role": "user", "content": format!("{seed} {last}")},
+            ],
+        });
         Bytes::from(body.to_string())
     })
 }
