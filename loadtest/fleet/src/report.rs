@@ -177,14 +177,21 @@ fn one(
 ) -> Result<StrategyReport, FleetError> {
     let (stages, totals) = Fleet::new(options, strategy)?.run(progress)?;
     let summary = Summary::of(&stages);
-    let documented = FleetOptions::default();
-    let comparable =
-        options.workload == documented.workload && options.engines == documented.engines;
     Ok(StrategyReport {
-        published: comparable.then(|| Comparison::of(&summary, PublishedRun::of(strategy))),
+        published: is_documented(options)
+            .then(|| Comparison::of(&summary, PublishedRun::of(strategy))),
         strategy,
         summary,
         stages,
         totals,
     })
+}
+
+/// Whether the load and the engines are those of the published report.
+fn is_documented(options: &FleetOptions) -> bool {
+    let documented = FleetOptions::default();
+    options.workload == documented.workload
+        && options.engines == documented.engines
+        && options.kv_tokens == documented.kv_tokens
+        && options.in_flight_limit == documented.in_flight_limit
 }
