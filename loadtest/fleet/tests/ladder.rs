@@ -1,8 +1,9 @@
 //! Small fleets: enough to see every rule, quick without optimisation.
 
+use std::path::Path;
 use std::time::Duration;
 
-use loadtest_fleet::{Fleet, FleetOptions, Stage, Strategy, Workload, run};
+use loadtest_fleet::{Fleet, FleetOptions, Stage, Strategy, Workload, plot, run, summary};
 
 fn stage(rate: u32, seconds: u32) -> Stage {
     Stage { rate, seconds }
@@ -125,4 +126,25 @@ fn options_that_contradict_each_other_are_refused_by_name() {
     options = small();
     options.calibration.path.p90 = 1.0;
     assert_eq!(said(&options), "the calibration is wrong");
+}
+
+#[test]
+fn reports_are_drawn_and_written() {
+    let strategies = [Strategy::Precise, Strategy::Random];
+    let report = run(&small(), &strategies, 2, &|_, _, _, _| {}).unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ladder.svg");
+    plot(&report, &file).unwrap();
+    let drawn = std::fs::read_to_string(&file).unwrap();
+    let table = summary(&report);
+    let json: serde_json::Value = serde_json::to_value(&report).unwrap();
+    for (place, strategy) in strategies.into_iter().enumerate() {
+        assert!(drawn.contains(strategy.name()));
+        assert!(table.contains(strategy.name()));
+        assert_eq!(json["strategies"][place]["strategy"], strategy.name());
+        // Another fleet than the published one.
+        assert!(json["strategies"][place]["published"].is_null());
+    }
+    assert!(drawn.matches("<polyline").count() > 6, "lines and scales");
+    let nowhere = plot(&report, &file.join("below a file.svg")).unwrap_err();
+    assert!(nowhere.to_string().contains("below a file.svg"));
 }
