@@ -12,9 +12,11 @@ pub(crate) const SPACES_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StateLimits {
-    /// Publishers known at a time by their events, and as many by routes. Events
-    /// and routes of one more are refused.
+    /// Publishers known at a time by their events. Events of one more are refused.
     pub publishers: usize,
+    /// Publishers known at a time by routes only. For one more the one that was
+    /// longest unused makes room.
+    pub routed_publishers: usize,
     /// Blocks (engine hashes) per publisher. A store beyond is not applied, is
     /// counted, and makes the publisher `suspect`.
     pub blocks_per_publisher: usize,
@@ -33,8 +35,9 @@ pub struct StateLimits {
     /// Keys that routes of one kind can make a publisher have. Beyond it, as
     /// beyond the capacity that a route names, the least recently used go.
     pub route_keys_per_publisher: usize,
-    /// Keys of all routes together. A table beyond makes room in itself; a route
-    /// that has no room at all is refused. A key takes about 60 bytes.
+    /// Keys of all routes together. A table beyond makes room in itself; for one
+    /// that has no room at all a publisher known by routes only makes room, the
+    /// one that was longest unused. A key takes about 60 bytes.
     pub route_keys: usize,
 }
 
@@ -42,6 +45,7 @@ impl Default for StateLimits {
     fn default() -> Self {
         Self {
             publishers: 100_000,
+            routed_publishers: 16_384,
             blocks_per_publisher: 16 << 20,
             blocks: 128 << 20,
             parked_per_publisher: 1 << 16,

@@ -11,6 +11,7 @@
 mod keys;
 mod record;
 mod table;
+mod unheard;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -20,6 +21,7 @@ use proto_model::{BlockKey, Delta, Medium, Publisher, RouteKind, Timestamp};
 
 use crate::emit::{Emit, KEYS_PER_DELTA};
 pub(crate) use table::RouteTable;
+use unheard::Unheard;
 
 /// The kinds, in the order in which a publisher's tables are listed.
 pub(crate) const KINDS: [RouteKind; 2] = [RouteKind::Speculative, RouteKind::Estimated];
@@ -31,6 +33,8 @@ pub(crate) const MEDIUM: Medium = Medium::Gpu;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Routes {
     known: BTreeMap<Arc<Publisher>, Arc<Tables>>,
+    /// Those of them that no event has told of.
+    unheard: Unheard,
     /// Keys of all tables.
     keys: usize,
 }
@@ -59,7 +63,14 @@ impl Tables {
         pairs.filter_map(|(kind, table)| table.as_ref().map(|table| (*kind, table)))
     }
 
-    fn len(&self) -> usize {
+    /// When a route was last recorded for the publisher.
+    fn touched(&self) -> Timestamp {
+        let touched = self.list().map(|(_, table)| table.touched);
+        touched.max().unwrap_or_default()
+    }
+
+    /// Keys of all its tables.
+    fn keys(&self) -> usize {
         self.list().map(|(_, table)| table.keys.len()).sum()
     }
 }
@@ -105,10 +116,30 @@ impl Routes {
     }
 
     /// Adds a table of an image, whose publisher and kind come after all others.
-    pub(crate) fn restore(&mut self, publisher: Publisher, kind: RouteKind, table: RouteTable) {
+    /// `by_events`: whether events tell of the publisher, too.
+    pub(crate) fn restore(
+        &mut self,
+        publisher: Publisher,
+        by_events: bool,
+        kind: RouteKind,
+        table: RouteTable,
+    ) {
         self.keys += table.keys.len();
-        let tables = self.known.entry(Arc::new(publisher)).or_default();
-        Arc::make_mut(tables).put(kind, table);
+        let name = Arc::new(publisher);
+        let tables = self.known.entry(Arc::clone(&name)).or_default();
+        let before = tables.touched();
+        let tables = Arc::make_mut(tables);
+        tables.put(kind, table);
+        if !by_events {
+            self.unheard.used(&name, before, tables.touched());
+        }
+    }
+
+    /// From now on events tell of the publisher, too.
+    pub(crate) fn heard(&mut self, publisher: &Publisher) {
+        if let Some((name, tables)) = self.known.get_key_value(publisher) {
+            self.unheard.remove(name, tables.touched());
+        }
     }
 
     /// The deltas that tell a reader of the publisher's tables, the latest prompt
@@ -183,10 +214,11 @@ impl Routes {
 
     /// Ends the publisher's tables; whether there were any.
     pub(crate) fn remove(&mut self, publisher: &Publisher, deltas: &mut Vec<Delta>) -> bool {
-        let Some(tables) = self.known.remove(publisher) else {
+        let Some((name, tables)) = self.known.remove_entry(publisher) else {
             return false;
         };
-        self.keys -= tables.len();
+        self.unheard.remove(&name, tables.touched());
+        self.keys -= tables.keys();
         deltas.extend(tables.list().map(|(_, table)| Delta::HolderEnded {
             holder: table.holder,
         }));
@@ -197,13 +229,13 @@ impl Routes {
     /// empty. Gives the publishers that have none left.
     pub(crate) fn expire(&mut self, until: Timestamp, deltas: &mut Vec<Delta>) -> Vec<Publisher> {
         let mut left = Vec::new();
-        let total = &mut self.keys;
+        let (total, unheard) = (&mut self.keys, &mut self.unheard);
         self.known.retain(|publisher, tables| {
             if !tables.list().any(|(_, table)| table.is_due(until)) {
                 return true;
             }
             let tables = Arc::make_mut(tables);
-            let before = tables.len();
+            let (before, touched) = (tables.keys(), tables.touched());
             for slot in &mut tables.by_kind {
                 let Some(table) = slot else { continue };
                 table.drop_expired(until, deltas);
@@ -214,7 +246,10 @@ impl Routes {
                     *slot = None;
                 }
             }
-            *total -= before - tables.len();
+            *total -= before - tables.keys();
+            if unheard.remove(publisher, touched) && !tables.is_empty() {
+                unheard.used(publisher, touched, tables.touched());
+            }
             if tables.is_empty() {
                 left.push(Publisher::clone(publisher));
             }

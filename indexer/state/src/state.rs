@@ -227,7 +227,11 @@ impl State {
 
     fn apply_route(&mut self, route: &RouteRecorded, deltas: &mut Vec<Delta>) -> Outcome {
         let (limits, holders) = (&self.limits, &mut self.holders);
-        let refused = self.routes.record(route, limits, holders, deltas).err();
+        let by_events = self.publishers.contains_key(&route.publisher);
+        let recorded = self
+            .routes
+            .record(route, by_events, limits, holders, deltas);
+        let refused = recorded.err();
         self.counters.routes_recorded += u64::from(refused.is_none());
         Outcome {
             refused,
@@ -250,6 +254,7 @@ impl State {
         });
         self.publishers
             .insert(Arc::new(publisher.clone()), Arc::new(Entry::new(holder)));
+        self.routes.heard(publisher);
         true
     }
 

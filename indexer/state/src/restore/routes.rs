@@ -86,7 +86,10 @@ impl RouteRestorer {
             return Ok(());
         };
         check_count("routed keys", image.keys, table.keys.len() as u64)?;
-        state.routes.restore(image.publisher, image.kind, table);
+        // Entries of events come before tables of routes.
+        let by_events = state.publishers.contains_key(&image.publisher);
+        let (publisher, kind) = (image.publisher, image.kind);
+        state.routes.restore(publisher, by_events, kind, table);
         Ok(())
     }
 }
