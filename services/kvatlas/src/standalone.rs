@@ -72,7 +72,7 @@ async fn start(config: &Config, draining: CancellationToken) -> Result<(Roles, A
         true => Some(Pool::open(&config.epp).await?),
         false => None,
     };
-    let config = &with_policy(config, pool.as_ref()).await;
+    let config = &with_policy(config, pool.as_ref()).await?;
     let ingest = wiring::ingest(config)?;
     let metrics = Metrics::new(BUILD);
     let readiness = Readiness::until(&life.draining);
@@ -118,22 +118,25 @@ async fn start(config: &Config, draining: CancellationToken) -> Result<(Roles, A
 }
 
 /// The configuration, and the model that the pool's policy names.
-async fn with_policy(config: &Config, pool: Option<&Pool>) -> Config {
+async fn with_policy(config: &Config, pool: Option<&Pool>) -> Result<Config> {
     let mut config = config.clone();
     let Some(pool) = pool else {
-        return config;
+        return Ok(config);
     };
     let view = pool.view_within(POOL_PATIENCE).await;
-    if let Some(model) = wiring::policy_model::of(&view, &config.models) {
+    if let Some(model) = wiring::policy_model::add_to(&mut config.models, &view)? {
+        let engine = model.engine.as_ref();
         tracing::info!(
             model = model.name,
+            aliases = ?model.aliases,
             source = model.source,
+            profile = ?model.profile,
             block_size = model.block_size,
-            "model as the traffic policy names it"
+            hash_seed = engine.and_then(|engine| engine.hash_seed.as_deref()),
+            "model of the traffic policy, with what is configured of it"
         );
-        config.models.push(model);
     }
-    config
+    Ok(config)
 }
 
 /// The picker, which asks the scorer of this process.

@@ -4,10 +4,10 @@
 //! state before it. These books know it at once. They follow addresses, not views
 //! of the pool, so that a changed manifest forgets nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use router_picker::InFlight;
@@ -21,19 +21,36 @@ const RECENT: usize = 1024;
 /// How long they are remembered: no load that counts is older.
 const RECENT_AGE: Duration = Duration::from_secs(10);
 
+/// How long a token of a prompt counts as work that is still to be done, at most:
+/// 2,000 tokens per second, less than engines compute. The first token says it
+/// exactly, but where an answer is not streamed it is seen only with the last one,
+/// and an endpoint would look buried while it generates.
+const PREFILL_TOKEN: Duration = Duration::from_micros(500);
+
 /// All endpoints' books.
 #[derive(Debug, Default)]
 pub(super) struct Books {
     by_address: RwLock<HashMap<SocketAddr, Arc<Book>>>,
+    numbers: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Book {
     requests: AtomicU32,
-    prefill_tokens: AtomicU64,
+    prefill: Mutex<Prefill>,
     /// When requests were sent, oldest first.
     recent: Mutex<VecDeque<Instant>>,
 }
+
+/// Prompts that are still to be computed, as far as anybody knows.
+#[derive(Debug, Default)]
+struct Prefill {
+    /// Tokens of each, by when it must be done; the number tells equal times apart.
+    open: BTreeMap<Place, u64>,
+    tokens: u64,
+}
+
+type Place = (Instant, u64);
 
 /// One request in the books, until it is dropped.
 #[derive(Debug)]
@@ -41,6 +58,7 @@ pub(super) struct Booking {
     address: SocketAddr,
     book: Arc<Book>,
     prefill_tokens: u64,
+    place: Place,
 }
 
 impl Books {
@@ -60,7 +78,7 @@ impl Books {
         };
         InFlight {
             requests,
-            prefill_tokens: book.prefill_tokens.load(Ordering::Relaxed),
+            prefill_tokens: book.prefill().pending(Instant::now()),
             since_scrape: since.min(requests),
         }
     }
@@ -69,13 +87,15 @@ impl Books {
     pub(super) fn book(&self, address: SocketAddr, prefill_tokens: u64) -> Booking {
         let book = self.of(address);
         book.requests.fetch_add(1, Ordering::Relaxed);
-        book.prefill_tokens
-            .fetch_add(prefill_tokens, Ordering::Relaxed);
-        book.sent(Instant::now());
+        let now = Instant::now();
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let place = book.prefill().add(prefill_tokens, now, number);
+        book.sent(now);
         Booking {
             address,
             book,
             prefill_tokens,
+            place,
         }
     }
 
@@ -100,7 +120,41 @@ impl Books {
     }
 }
 
+impl Prefill {
+    /// One prompt more; the endpoint computes it after those that are open.
+    fn add(&mut self, tokens: u64, now: Instant, number: u64) -> Place {
+        let before = self.pending(now);
+        let micros = u64::try_from(PREFILL_TOKEN.as_micros()).unwrap_or(u64::MAX);
+        let work = Duration::from_micros(before.saturating_add(tokens).saturating_mul(micros));
+        let place = (now.checked_add(work).unwrap_or(now), number);
+        if tokens > 0 {
+            self.open.insert(place, tokens);
+            self.tokens = self.tokens.saturating_add(tokens);
+        }
+        place
+    }
+
+    /// Tokens that are not done by `now`.
+    fn pending(&mut self, now: Instant) -> u64 {
+        while let Some(first) = self.open.first_entry()
+            && first.key().0 <= now
+        {
+            self.tokens = self.tokens.saturating_sub(first.remove());
+        }
+        self.tokens
+    }
+
+    fn done(&mut self, place: &Place) {
+        let tokens = self.open.remove(place).unwrap_or(0);
+        self.tokens = self.tokens.saturating_sub(tokens);
+    }
+}
+
 impl Book {
+    fn prefill(&self) -> MutexGuard<'_, Prefill> {
+        self.prefill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sent(&self, now: Instant) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let old = |at: &Instant| now.duration_since(*at) > RECENT_AGE;
@@ -130,10 +184,9 @@ impl Booking {
 
     /// The prompt has been worked on, or never will be.
     pub(super) fn prefilled(&mut self) {
-        let tokens = std::mem::take(&mut self.prefill_tokens);
-        self.book
-            .prefill_tokens
-            .fetch_sub(tokens, Ordering::Relaxed);
+        if std::mem::take(&mut self.prefill_tokens) > 0 {
+            self.book.prefill().done(&self.place);
+        }
     }
 }
 
@@ -156,18 +209,42 @@ mod tests {
     fn bookings_come_and_go() {
         let books = Books::default();
         assert_eq!(books.in_flight(address(1), None), InFlight::default());
-        let mut first = books.book(address(1), 100);
-        let second = books.book(address(1), 50);
+        let mut first = books.book(address(1), 10_000_000);
+        let second = books.book(address(1), 50_000_000);
         let both = books.in_flight(address(1), None);
-        assert_eq!((both.requests, both.prefill_tokens), (2, 150));
+        assert_eq!((both.requests, both.prefill_tokens), (2, 60_000_000));
         first.prefilled();
         first.prefilled();
         let one_left = books.in_flight(address(1), None);
-        assert_eq!((one_left.requests, one_left.prefill_tokens), (2, 50));
+        assert_eq!(
+            (one_left.requests, one_left.prefill_tokens),
+            (2, 50_000_000)
+        );
         drop(second);
         drop(first);
         assert_eq!(books.in_flight(address(1), None), InFlight::default());
         assert_eq!(books.in_flight(address(2), None), InFlight::default());
+    }
+
+    #[test]
+    fn a_prompt_without_a_first_token_counts_for_a_bounded_time() {
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        let mut prefill = Prefill::default();
+        let first = prefill.add(6_000, now, 0);
+        let second = prefill.add(2_000, now, 1);
+        let none = prefill.add(0, now, 2);
+        assert_eq!(prefill.pending(after(2_999)), 8_000);
+        assert_eq!(prefill.pending(after(3_000)), 2_000);
+        // The second is computed after the first.
+        assert_eq!(prefill.pending(after(3_999)), 2_000);
+        prefill.done(&first);
+        assert_eq!(prefill.pending(after(3_999)), 2_000);
+        assert_eq!(prefill.pending(after(4_000)), 0);
+        prefill.done(&second);
+        prefill.done(&none);
+        assert_eq!(prefill.pending(after(4_000)), 0);
+        assert!(prefill.open.is_empty());
     }
 
     #[test]

@@ -133,9 +133,15 @@ struct Described<'a>(&'a PoolEndpoint);
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(endpoint) = self;
+        // Endpoints of files and flags may be named without a namespace.
+        let namespace = if endpoint.name.contains('/') {
+            ""
+        } else {
+            "default/"
+        };
         write!(
             f,
-            "{{NamespacedName:{} Address:{} Labels:map[",
+            "{{NamespacedName:{namespace}{} Address:{} Labels:map[",
             endpoint.name, endpoint.address
         )?;
         for (at, (name, value)) in endpoint.labels.iter().take(LABELS).enumerate() {
@@ -162,6 +168,15 @@ mod tests {
         assert_eq!(
             Described(&endpoint).to_string(),
             "{NamespacedName:default/qwen-0 Address:10.0.0.1:8000 Labels:map[app:qwen zone:b]}"
+        );
+        let flag = PoolEndpoint {
+            name: "10.0.0.1:8000".to_owned(),
+            labels: Default::default(),
+            ..endpoint
+        };
+        assert_eq!(
+            Described(&flag).to_string(),
+            "{NamespacedName:default/10.0.0.1:8000 Address:10.0.0.1:8000 Labels:map[]}"
         );
     }
 

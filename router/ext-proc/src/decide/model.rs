@@ -38,9 +38,11 @@ pub(super) fn resolve(
     request_id: &str,
 ) -> Resolved {
     let rule = view.models.get(model);
-    let criticality = rule.map_or_else(Criticality::default, |rule| rule.criticality);
-    let ordered = first(headers, &REWRITE)
-        .filter(|target| !target.is_empty() && target.len() <= TARGET_BYTES);
+    let ordered = first(headers, &REWRITE).filter(|target| may_be_ordered(view, target));
+    // Whoever names two models gets the lesser's importance.
+    let rules = [rule, ordered.and_then(|target| view.models.get(target))];
+    let criticality = rules.into_iter().flatten().map(|rule| rule.criticality);
+    let criticality = criticality.min().unwrap_or_default();
     let target = ordered
         .or_else(|| target(rule?, seed::of(request_id, 0)))
         .unwrap_or(model);
@@ -54,6 +56,26 @@ pub(super) fn resolve(
             Criticality::Critical => 1,
         }),
     }
+}
+
+/// Whether any request's criticality or target depends on the model it names.
+pub(super) fn matters(view: &PoolView) -> bool {
+    view.models.iter().any(|(name, rule)| {
+        let mut targets = rule.targets.iter();
+        rule.criticality != Criticality::default() || targets.any(|target| target.name != *name)
+    })
+}
+
+/// A header may name what the pool's InferenceModels know; anything where there
+/// are none. The header is the gateway's, but clients can send it too.
+fn may_be_ordered(view: &PoolView, target: &str) -> bool {
+    if target.is_empty() || target.len() > TARGET_BYTES {
+        return false;
+    }
+    let mut targets = view.models.values().flat_map(|rule| &rule.targets);
+    view.models.is_empty()
+        || view.models.contains_key(target)
+        || targets.any(|known| known.name == target)
 }
 
 fn first<'a>(headers: &'a Headers, names: &[&str]) -> Option<&'a str> {
@@ -131,10 +153,39 @@ mod tests {
     }
 
     #[test]
-    fn headers_name_target_and_objective() {
+    fn a_header_is_no_way_past_the_inference_models() {
         let view = view(&[("a", 1)]);
+        let stranger = headers(&[("x-gateway-model-name-rewrite", "z")]);
+        assert_eq!(resolve(&view, &stranger, "m", "1").target, "a");
+        assert_eq!(resolve(&view, &stranger, "other", "1").target, "other");
+        // Under another name a sheddable model stays sheddable.
+        let sheddable = headers(&[("x-llm-d-model-name-rewrite", "m")]);
+        let renamed = resolve(&view, &sheddable, "other", "1");
+        assert_eq!((renamed.target.as_str(), renamed.priority), ("m", -1));
+    }
+
+    #[test]
+    fn models_matter_where_they_change_something() {
+        assert!(!matters(&PoolView::default()));
+        assert!(matters(&view(&[])), "sheddable");
+        let standard = |target: &str| {
+            let mut view = view(&[(target, 1)]);
+            for rule in view.models.values_mut() {
+                rule.criticality = Criticality::Standard;
+            }
+            matters(&view)
+        };
+        assert!(!standard("m"));
+        assert!(standard("m-v2"));
+    }
+
+    #[test]
+    fn headers_name_target_and_objective() {
+        let view = view(&[("a", 1), ("z", 0)]);
         let rewritten = headers(&[("x-gateway-model-name-rewrite", "z")]);
         assert_eq!(resolve(&view, &rewritten, "m", "1").target, "z");
+        let pool = PoolView::default();
+        assert_eq!(resolve(&pool, &rewritten, "m", "1").target, "z");
         for name in OBJECTIVE {
             let batch = resolve(&view, &headers(&[(name, "batch")]), "other", "1");
             assert_eq!(batch.priority, -5);

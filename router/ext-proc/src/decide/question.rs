@@ -23,6 +23,14 @@ const MARGIN: Duration = Duration::from_millis(20);
 /// Bytes of a prompt per token, where nobody has counted them.
 const BYTES_PER_TOKEN: usize = 4;
 
+/// Tokens that a body of no length may still stand for: a template's own text, and
+/// an image behind a short address. What a scorer counts beyond this and
+/// [`TOKENS_PER_BYTE`] is not believed.
+const TOKENS_BESIDE: usize = 65_536;
+
+/// Tokens that one byte of a body may stand for: a template may repeat it.
+const TOKENS_PER_BYTE: usize = 4;
+
 /// What is known of a prompt.
 pub(super) struct Known {
     pub(super) mode: Mode,
@@ -68,7 +76,7 @@ impl Known {
         let response = scored.response;
         Self {
             mode: Mode::Tracking,
-            prompt_tokens: response.prompt_tokens,
+            prompt_tokens: response.prompt_tokens.min(most_tokens(bytes)),
             holdings: Holdings::new(response.endpoints),
             keys: response.route_keys,
             scoring: Some(scored.took),
@@ -112,7 +120,7 @@ impl Known {
             return (0, 0.0);
         };
         match self.mode {
-            Mode::Tracking => (best.reusable_tokens, best.score),
+            Mode::Tracking => (best.reusable_tokens.min(self.prompt_tokens), best.score),
             Mode::Estimated if self.ratio_above().is_some() => {
                 let share = self.blocks_share(best.matched_blocks);
                 // A float within u32: the prompt's tokens are its bound.
@@ -132,6 +140,11 @@ impl Known {
 
 fn guessed_tokens(bytes: usize) -> u32 {
     u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX)
+}
+
+fn most_tokens(bytes: usize) -> u32 {
+    let tokens = bytes.saturating_mul(TOKENS_PER_BYTE);
+    u32::try_from(tokens.saturating_add(TOKENS_BESIDE)).unwrap_or(u32::MAX)
 }
 
 /// Asks what there is to ask. Always answers in time.

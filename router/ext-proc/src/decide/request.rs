@@ -4,7 +4,7 @@ use router_discovery::{Criticality, PoolView};
 
 use crate::{Asked, Refused, RefusedKind};
 
-use super::json::{self, BodyError, Named};
+use super::json::{self, Named};
 use super::model::{self, Resolved};
 use super::path::Path;
 
@@ -26,12 +26,15 @@ impl Request {
         let path = match body {
             // Nothing to read: any endpoint will do.
             None => Path::Unknown,
-            Some(_) if is_encoded(asked) => Path::Unknown,
             Some(_) => Path::of(&asked.path),
         };
-        let named = match (path, body) {
-            (Path::Unknown, _) | (_, None) => None,
-            (_, Some(body)) => Some(json::read(body).map_err(|error| refused(&error))?),
+        let (path, named) = match (path, body) {
+            (Path::Unknown, _) | (_, None) => (Path::Unknown, None),
+            (path, Some(body)) if is_encoded(asked) => encoded(path, body, view)?,
+            (path, Some(body)) => {
+                let named = json::read(body).map_err(|error| refused(error.to_string()))?;
+                (path, Some(named))
+            }
         };
         let name = named.as_ref().map_or("", |named| named.model.as_str());
         let resolved = model::resolve(view, &asked.headers, name, &asked.request_id);
@@ -69,16 +72,34 @@ impl Request {
     }
 }
 
-/// A compressed body cannot be read; engines that take such bodies get it as it is.
+/// Any encoding but `identity`, in any of the header's values.
 fn is_encoded(asked: &Asked) -> bool {
-    let encoding = asked.headers.get("content-encoding").unwrap_or("identity");
-    !encoding.eq_ignore_ascii_case("identity")
+    let values = asked.headers.get_all("content-encoding");
+    let mut codings = values.flat_map(|value| value.split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
-fn refused(error: &BodyError) -> Refused {
+/// What is read of a body that is said to be encoded. Engines that ignore the
+/// header read it as it is, so it must not be a way past an InferenceModel; where
+/// there is nothing to get past, it goes by load if it is no JSON.
+fn encoded(path: Path, body: &[u8], view: &PoolView) -> Result<(Path, Option<Named>), Refused> {
+    if model::matters(view) {
+        return Err(refused(
+            "the body has a content-encoding, so its model cannot be read, and this pool has \
+             InferenceModels that depend on it: send it uncompressed"
+                .to_owned(),
+        ));
+    }
+    Ok(json::read(body).map_or((Path::Unknown, None), |named| (path, Some(named))))
+}
+
+fn refused(message: String) -> Refused {
     Refused {
         kind: RefusedKind::BadRequest,
-        message: error.to_string(),
+        message,
         retry_after: None,
     }
 }

@@ -188,7 +188,14 @@ impl Node {
 }
 
 /// A status as a failure; a status that is none of ours is a fault of the peer.
+///
+/// Calls that this side gives up are dropped and get no status. `Cancelled` comes
+/// from a deadline that has passed, which tonic 0.14 reports so on both sides, or
+/// from a peer that broke the call off: either way there was no answer in time.
 fn failure(status: &Status) -> Failure {
+    if status.code() == Code::Cancelled {
+        return Failure::new(FailureKind::DeadlineExceeded, status.message());
+    }
     Failure::try_from(status)
         .unwrap_or_else(|error| Failure::new(FailureKind::Internal, error.to_string()))
 }

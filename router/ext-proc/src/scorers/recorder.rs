@@ -63,16 +63,19 @@ async fn record(shared: &Shared, waiting: Waiting) -> bool {
     };
     let until = waiting.since + lifetime;
     let mut pause = FIRST_PAUSE;
+    let mut failed = None;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;
         }
-        if let Some(node) = shared.pool.choose(&[]) {
+        // Another one first: the last may be frozen, and each attempt takes long then.
+        let other = shared.pool.choose(failed.as_slice());
+        if let Some(node) = other.or_else(|| shared.pool.choose(&[])) {
             let request = waiting.request.clone();
             match node.record(request, left.min(ATTEMPT)).await {
                 Ok(()) => return true,
-                Err(failure) if failure.retryable() => {}
+                Err(failure) if failure.retryable() => failed = Some(node.address),
                 Err(failure) => {
                     tracing::debug!(scorer = %node.address, %failure, "a route was not taken");
                     return false;

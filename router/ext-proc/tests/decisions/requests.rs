@@ -106,6 +106,48 @@ async fn a_model_is_rewritten_in_place() {
     assert!(same.route(chat()).await.ok().unwrap().body.is_none());
 }
 
+fn gzip(mut asked: router_ext_proc::Asked) -> router_ext_proc::Asked {
+    let values = ["identity", "identity, gzip"];
+    let headers = values.map(|value| ("content-encoding".to_owned(), value.as_bytes().to_vec()));
+    asked.headers = Headers::new(headers);
+    asked
+}
+
+#[tokio::test]
+async fn no_header_and_no_spelling_is_a_way_past_an_inference_model() {
+    for view in [
+        with_model(Criticality::Standard, "m-v2"),
+        with_model(Criticality::Sheddable, "m"),
+    ] {
+        let picker = Picker::new(view, &[]);
+        let (kind, message) = refused(&picker, gzip(chat())).await;
+        assert_eq!(kind, RefusedKind::BadRequest);
+        assert!(message.contains("send it uncompressed"), "{message}");
+    }
+    let picker = Picker::new(with_model(Criticality::Standard, "m-v2"), &[]);
+    for path in [
+        "/v1/chat/%63ompletions",
+        "/v1/chat/completions//",
+        "//v1//chat/completions",
+    ] {
+        let routed = picker.route(post(path, r#"{"model":"m"}"#)).await.ok();
+        let body = routed.unwrap().body.expect("rewritten");
+        assert_eq!(&body[..], br#"{"model":"m-v2"}"#, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_model_matters_a_plain_body_is_read_whatever_its_header_says() {
+    let view = with_model(Criticality::Standard, "m");
+    let mut asked = gzip(chat());
+    let rewrite = ("x-gateway-model-name-rewrite".to_owned(), b"z".to_vec());
+    let encoding = ("content-encoding".to_owned(), b"gzip".to_vec());
+    asked.headers = Headers::new([encoding, rewrite]);
+    let no_models = by_load(&[A]).route(asked).await.ok().unwrap();
+    assert!(no_models.body.is_some(), "it was read");
+    assert_eq!(Picker::new(view, &[]).first(gzip(chat())).await, A);
+}
+
 struct Full;
 
 impl SampledLoads for Full {

@@ -219,6 +219,36 @@ async fn a_record_is_tried_until_somebody_takes_it() {
 }
 
 #[tokio::test]
+async fn no_record_is_lost_to_a_frozen_scorer_while_another_is_there() {
+    let frozen = ScorerDouble::start(answer(1)).await;
+    let well = ScorerDouble::start(answer(1)).await;
+    frozen.does_with_records(Does::Silent);
+    let scorers = client(&[&frozen, &well]);
+    for _ in 0..16 {
+        scorers.record(route(60_000));
+    }
+    eventually("sixteen records", || well.recorded().len() == 16).await;
+    assert!(frozen.record_calls() > 0);
+    assert_eq!(scorers.stats().records_lost.get(), 0);
+}
+
+#[tokio::test]
+async fn a_frozen_scorer_is_late_and_at_no_other_fault() {
+    let frozen = ScorerDouble::start(Does::Silent).await;
+    for _ in 0..3 {
+        let error = ask(&client(&[&frozen]), Duration::from_millis(50))
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "late", "{error}");
+        assert!(error.retryable(), "{error}");
+    }
+    // What a scorer's own deadline ends is no other fault either.
+    let gives_up = ScorerDouble::start(Does::Fail(Code::Cancelled)).await;
+    let error = ask(&client(&[&gives_up]), LIMIT).await.unwrap_err();
+    assert_eq!(error.reason(), "late", "{error}");
+}
+
+#[tokio::test]
 async fn a_record_that_is_refused_or_too_late_is_counted() {
     let one = ScorerDouble::start(answer(1)).await;
     one.does_with_records(Does::Fail(Code::FailedPrecondition));

@@ -222,3 +222,26 @@ async fn another_block_size_than_the_policys_is_loud() {
     picker.first(chat()).await;
     assert_eq!(picker.decider.stats().block_size_differs.get(), 1);
 }
+
+#[tokio::test]
+async fn what_no_prompt_can_have_is_not_believed() {
+    let mut answer = rows(vec![v1::EndpointScore {
+        reusable_tokens: u32::MAX,
+        score: f64::NAN,
+        ..row(A, 0, 1)
+    }]);
+    answer.prompt_tokens = u32::MAX;
+    let scorer = answering(answer).await;
+    let picker = precise(&scorer, &[A]);
+    let asked = chat();
+    let bytes = asked.body.as_ref().unwrap().len() as u64;
+    let mut ticket = picker.route(asked).await.ok().unwrap().ticket;
+    ticket.responded(200, None);
+    let usage = router_ext_proc::Usage {
+        cached_tokens: Some(0),
+        ..Default::default()
+    };
+    ticket.finished(router_ext_proc::End::Complete, Some(usage));
+    let predicted = picker.decider.stats().predicted_tokens.get();
+    assert_eq!(predicted, 65_536 + 4 * bytes);
+}

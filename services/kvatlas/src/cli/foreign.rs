@@ -1,7 +1,15 @@
 //! Flags of other endpoint pickers that mean nothing here: what to use instead.
 
+const METRICS_PLACE: &str =
+    "leave it out: load is read from http://ENDPOINT/metrics, where vLLM and SGLang serve it";
+
+const METRICS_NAMES: &str = "leave it out: the names that vLLM and SGLang use are known";
+
+const METADATA_NAMES: &str = "leave it out: the protocol's names are used, \
+    x-gateway-destination-endpoint in envoy.lb";
+
 /// The flag, and what to do without it.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: &[(&str, &str)] = &[
     (
         "config-file",
         "kvatlas has a configuration of its own: --config FILE, section epp",
@@ -58,6 +66,44 @@ const FLAGS: [(&str, &str); 20] = [
         "metrics-endpoint-auth",
         "leave it out: metrics are served to whoever reaches the port",
     ),
+    ("model-server-metrics-port", METRICS_PLACE),
+    ("model-server-metrics-path", METRICS_PLACE),
+    ("model-server-metrics-scheme", METRICS_PLACE),
+    (
+        "model-server-metrics-https-insecure-skip-verify",
+        METRICS_PLACE,
+    ),
+    ("total-queued-requests-metric", METRICS_NAMES),
+    ("total-running-requests-metric", METRICS_NAMES),
+    ("kv-cache-usage-percentage-metric", METRICS_NAMES),
+    ("lora-info-metric", METRICS_NAMES),
+    ("cache-info-metric", METRICS_NAMES),
+    ("destination-endpoint-hint-key", METADATA_NAMES),
+    (
+        "destination-endpoint-hint-metadata-namespace",
+        METADATA_NAMES,
+    ),
+    ("max-num-endpoints", "set epp.choices"),
+    (
+        "kubeconfig",
+        "set the environment variable KUBECONFIG, or run in the cluster",
+    ),
+    (
+        "enable-leader-election",
+        "leave it out: any number of pickers work at the same time",
+    ),
+    (
+        "zap-devel",
+        "set telemetry.log_format and telemetry.log_level",
+    ),
+    (
+        "zap-stacktrace-level",
+        "leave it out: there are no stack traces in the log",
+    ),
+    (
+        "zap-time-encoding",
+        "leave it out: times are written as RFC 3339",
+    ),
     ("zap-encoder", "set telemetry.log_format: text or json"),
     ("zap-log-level", "set telemetry.log_level"),
     ("v", "set telemetry.log_level"),
@@ -81,6 +127,9 @@ mod tests {
     fn a_flag_of_other_pickers_is_explained() {
         let said = advice("--config-file=/etc/epp.yaml").unwrap();
         assert!(said.contains("--config FILE"), "{said}");
+        let said = advice("--model-server-metrics-port=8000").unwrap();
+        assert!(said.contains("leave it out"), "{said}");
+        assert!(advice("--kv-cache-usage-percentage-metric").is_some());
         assert!(advice("-v").is_some());
         assert_eq!(advice("--pool-nam"), None);
     }

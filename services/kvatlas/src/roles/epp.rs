@@ -33,6 +33,11 @@ use super::{Lifetime, Up, local_address};
 use crate::cli::EppArgs;
 use crate::config::{self, Config, EppSection, Role};
 
+/// Said whenever the pool turns empty: every request gets 503 from then on.
+const NO_ENDPOINTS: &str = "the pool has no ready endpoint, so every request is refused with 503: \
+    list endpoints (--endpoint IP:PORT, or a KVAtlasEndpoints or Pod object in the manifests), \
+    or take the pool's pods from Kubernetes (--pool-name NAME without --manifests)";
+
 /// `kvatlas epp`: runs until a signal or a failure.
 pub(crate) async fn run(args: EppArgs) -> Result<std::process::ExitCode> {
     let config = config::load(&args.source, args.settings()?, Some(Role::Epp))?;
@@ -222,8 +227,16 @@ async fn keep(
     mut views: watch::Receiver<Arc<PoolView>>,
     stop: CancellationToken,
 ) {
+    let mut had_none = false;
     loop {
-        let synced = views.borrow_and_update().synced;
+        let (synced, none) = {
+            let view = views.borrow_and_update();
+            (view.synced, view.endpoints.is_empty())
+        };
+        if synced && none && !had_none {
+            tracing::warn!("{NO_ENDPOINTS}");
+        }
+        had_none = synced && none;
         if synced {
             gate.ready();
         } else {

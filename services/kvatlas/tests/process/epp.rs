@@ -149,6 +149,104 @@ fn a_standalone_takes_manifests_as_they_are() {
 }
 
 #[test]
+fn a_tokenizer_by_flag_keeps_the_policys_settings_and_contradictions_end_the_start() {
+    let pool = tracking();
+    let folder = tempfile::tempdir().expect("a folder");
+    let endpoints = folder.path().join("endpoints.yaml");
+    fs::write(&endpoints, ENDPOINTS).expect("written");
+    let own = [
+        "standalone",
+        "--manifests",
+        &pool,
+        "--manifests",
+        endpoints.to_str().expect("UTF-8"),
+        "--bind",
+        "tcp://127.0.0.1:0",
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--ext-proc",
+        "127.0.0.1:0",
+        "--health",
+        "127.0.0.1:0",
+    ];
+    let model = format!("Qwen/Qwen3-32B={}", folder.path().display());
+    let standalone = Role::start(&[&own[..], &["--model", &model]].concat());
+    ready(&standalone.at("http"));
+    // The policy's other name for it is known too.
+    let server = standalone.at("grpc");
+    let asked = [
+        "score",
+        "--server",
+        &server,
+        "--json",
+        "--model",
+        "Qwen3-32B",
+    ];
+    let answer = parsed(&run(&[&asked[..], &["--tokens", "1,2,3"]].concat()));
+    assert_eq!(answer["model"], Value::from("Qwen/Qwen3-32B"), "{answer}");
+    drop(standalone);
+
+    let other = r#"models=[{name: "Qwen3-32B", block_size: 16}]"#;
+    let output = run(&[&own[..], &["--set", other]].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("block_size is 16") && said.contains("blockSize 64"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_pool_without_endpoints_is_warned_of_whenever_it_turns_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let none = ENDPOINTS.replace(
+        r#"[{name: qwen-0, address: "10.0.0.1:8000"}, {name: qwen-1, address: "10.0.0.2:8000"}]"#,
+        "[]",
+    );
+    fs::copy(tracking(), path("pool.yaml")).expect("copied");
+    fs::write(path("endpoints.yaml"), &none).expect("written");
+    let manifests = folder.path().to_str().expect("UTF-8");
+    let log = folder.path().join("log");
+    let own = ["epp", "--manifests", manifests, "--http", "127.0.0.1:0"];
+    let child = kvatlas(&[&own[..], &FREE].concat())
+        .stderr(fs::File::create(&log).expect("a log"))
+        .spawn()
+        .expect("kvatlas starts");
+    let _running = Killed(child);
+    let warned = |times: usize| {
+        wait_for("a warning that names the fix", || {
+            let said = fs::read_to_string(&log).expect("a log");
+            let lines = said.lines().filter(|line| {
+                let warning = line.contains("WARN") && line.contains("has no ready endpoint");
+                warning && line.contains("--endpoint") && line.contains("KVAtlasEndpoints")
+            });
+            (lines.count() == times).then_some(())
+        });
+    };
+    warned(1);
+    fs::write(path("endpoints.yaml"), ENDPOINTS).expect("written");
+    wait_for("two endpoints", || {
+        let said = fs::read_to_string(&log).expect("a log");
+        said.contains("endpoints=2").then_some(())
+    });
+    fs::write(path("endpoints.yaml"), &none).expect("written");
+    warned(2);
+}
+
+/// A process that ends with the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
 fn flags_that_mean_nothing_here_are_explained() {
     let output = run(&["epp", "--config-file=/etc/epp.yaml"]);
     assert_eq!(output.status.code(), Some(2));
