@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::address::canonical;
 use crate::manifest::{Mistake, Mistakes, Origin};
 use crate::source::{self, Discovery};
 use crate::view::{PoolEndpoint, PoolView, Strategy};
@@ -26,15 +27,16 @@ pub fn parse_endpoint(given: &str) -> Result<PoolEndpoint, EndpointError> {
     };
     let (address, name) = match given.split_once('=') {
         Some((_, "")) => return Err(wrong()),
-        Some((address, name)) => (address, name),
-        None => (given, given),
+        Some((address, name)) => (address, Some(name)),
+        None => (given, None),
     };
     let address: SocketAddr = address.parse().map_err(|_| wrong())?;
     if address.port() == 0 {
         return Err(wrong());
     }
+    let address = canonical(address);
     Ok(PoolEndpoint {
-        name: name.to_owned(),
+        name: name.map_or_else(|| address.to_string(), str::to_owned),
         address,
         labels: BTreeMap::new(),
     })
@@ -61,7 +63,8 @@ pub fn fixed_pool(
         wrong("no endpoint; accepted: at least one ip:port".to_owned());
     }
     let mut seen = BTreeSet::new();
-    for endpoint in &endpoints {
+    for endpoint in &mut endpoints {
+        endpoint.address = canonical(endpoint.address);
         if !seen.insert(endpoint.address) {
             wrong(format!("{} comes twice", endpoint.address));
         }
@@ -102,6 +105,19 @@ mod tests {
             let error = parse_endpoint(wrong).expect_err(wrong);
             assert!(error.to_string().contains("ip:port"));
         }
+    }
+
+    #[test]
+    fn a_mapped_address_is_its_ipv4_address() {
+        let mapped = parse_endpoint("[::ffff:127.0.0.1]:8000").expect("fine");
+        assert_eq!(mapped, parse_endpoint("127.0.0.1:8000").expect("fine"));
+        let unmapped = PoolEndpoint {
+            address: "[::ffff:127.0.0.1]:8000".parse().expect("fine"),
+            ..mapped.clone()
+        };
+        let twice = fixed_pool("fixed", vec![mapped, unmapped], Strategy::LoadOnly);
+        let told = twice.expect_err("one address").to_string();
+        assert!(told.contains("127.0.0.1:8000 comes twice"), "{told}");
     }
 
     #[test]

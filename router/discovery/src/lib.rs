@@ -1,5 +1,6 @@
 //! Which endpoints there are, what the manifests ask for, and how busy the engines are.
 
+mod address;
 mod departures;
 mod files;
 mod fixed;

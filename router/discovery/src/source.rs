@@ -50,10 +50,13 @@ pub struct SourceStatus {
     /// The endpoints may have changed unseen: the source cannot be read. The
     /// last view stays in use.
     pub stale: Option<Trouble>,
-    /// What is wrong in the manifests as they stand now; the last good ones are
+    /// What is wrong in the manifests as they stand now, or that they never hold
+    /// still; the last good ones are
     /// in use.
     pub last_error: Option<Arc<Mistakes>>,
-    /// What cannot be read and does not make endpoints stale, by kind.
+    /// What somebody should see to and does not make endpoints stale: kinds that
+    /// cannot be read; `endpoints`, where manifests forgot them; `files` that are
+    /// missing.
     pub troubles: Vec<Trouble>,
     /// Views that were published.
     pub applied: u64,
@@ -61,10 +64,10 @@ pub struct SourceStatus {
     pub refused: u64,
 }
 
-/// Something that cannot be read.
+/// Something that cannot be read, or is not as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trouble {
-    /// Which: a kind of objects, or `files`.
+    /// Which: a kind of objects, `files`, or `endpoints`.
     pub what: String,
     /// Why, and what would mend it.
     pub reason: String,

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::manifest::{Mistake, Origin};
 
@@ -17,7 +19,36 @@ const FOLDER_ENTRIES: usize = 10_000;
 
 /// What the files held, in order of their names; or what kept them from being
 /// read.
-pub(super) type Seen = Result<Vec<(PathBuf, Vec<u8>)>, Vec<Mistake>>;
+pub(super) type Seen = Result<Vec<Held>, Vec<Mistake>>;
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) path: PathBuf,
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) stamp: Stamp,
+}
+
+/// Which file it was, and when it was written: another one after every write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Its number in the file system; 0 where there are none.
+    pub(super) file: u64,
+    /// `None` where the file system does not know.
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// Whether the same files hold the same, whenever they were written.
+pub(super) fn same_contents(one: &Seen, other: &Seen) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => {
+            let same = |(a, b): (&Held, &Held)| a.path == b.path && a.bytes == b.bytes;
+            one.len() == other.len() && one.iter().zip(other).all(same)
+        }
+        (Err(one), Err(other)) => one == other,
+        _ => false,
+    }
+}
 
 /// Reads files, and the manifests in folders (not in folders of theirs).
 pub(super) fn read_all(paths: &[PathBuf]) -> Seen {
@@ -39,14 +70,18 @@ pub(super) fn read_all(paths: &[PathBuf]) -> Seen {
     let mut total = 0_usize;
     for path in files {
         match read_file(&path) {
-            Ok(bytes) => {
+            Ok((bytes, stamp)) => {
                 total = total.saturating_add(bytes.len());
                 if total > ALL_BYTES {
                     let reason = format!("more than {ALL_BYTES} bytes in all files");
                     mistakes.push(wrong(&path, reason));
                     break;
                 }
-                held.push((path, bytes));
+                held.push(Held {
+                    path,
+                    bytes: bytes.into(),
+                    stamp,
+                });
             }
             Err(reason) => mistakes.push(wrong(&path, reason)),
         }
@@ -69,7 +104,7 @@ fn manifests_at(path: &Path) -> Result<Vec<PathBuf>, String> {
         let entry = entry.map_err(|error| format!("cannot be listed: {error}"))?;
         let path = entry.path();
         // Mounted ConfigMaps keep their generations in hidden folders.
-        if !hidden(&path) && is_manifest(&path) && path.is_file() {
+        if !hidden(&path) && is_manifest(&path) && !path.is_dir() {
             found.push(path);
         }
     }
@@ -89,13 +124,16 @@ fn is_manifest(path: &Path) -> bool {
     matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path) -> Result<(Vec<u8>, Stamp), String> {
     let kind = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if !kind.is_file() {
         // A pipe would block for ever.
         return Err("not a regular file".to_owned());
     }
     let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    // Before it is read: a write from now on changes the next stamp.
+    let stamp = file.metadata().map(|kind| stamp_of(&kind));
+    let stamp = stamp.map_err(|error| format!("cannot be read: {error}"))?;
     let limit = u64::try_from(FILE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1))
@@ -104,7 +142,18 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     if bytes.len() > FILE_BYTES {
         return Err(format!("longer than {FILE_BYTES} bytes; split it"));
     }
-    Ok(bytes)
+    Ok((bytes, stamp))
+}
+
+fn stamp_of(kind: &fs::Metadata) -> Stamp {
+    #[cfg(unix)]
+    let file = std::os::unix::fs::MetadataExt::ino(kind);
+    #[cfg(not(unix))]
+    let file = 0;
+    Stamp {
+        file,
+        modified: kind.modified().ok(),
+    }
 }
 
 fn wrong(path: &Path, reason: String) -> Mistake {
@@ -115,5 +164,37 @@ fn wrong(path: &Path, reason: String) -> Mistake {
         },
         path: String::new(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_same_text_written_again_has_another_stamp() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("e.yaml");
+        let paths = [folder.path().to_owned()];
+        fs::write(&path, "a: 1\n").expect("writable");
+        let first = read_all(&paths);
+        assert_eq!(first, read_all(&paths));
+
+        // Clocks of file systems tick too slowly for a test.
+        let file = File::options().write(true).open(&path).expect("there");
+        let later = SystemTime::now() + Duration::from_secs(1);
+        file.set_modified(later).expect("writable");
+        let again = read_all(&paths);
+        assert!(same_contents(&first, &again) && first != again);
+
+        let beside = folder.path().join("new");
+        fs::write(&beside, "a: 1\n").expect("writable");
+        let new = File::options().write(true).open(&beside).expect("there");
+        new.set_modified(later).expect("writable");
+        fs::rename(&beside, &path).expect("same folder");
+        let replaced = read_all(&paths);
+        assert!(same_contents(&again, &replaced) && again != replaced);
     }
 }

@@ -8,6 +8,7 @@ use super::fields::{Fields, Node};
 use super::mistake::Origin;
 use super::reference::{PoolReference, optional_pool_reference};
 use super::resource::{Head, ResourceName};
+use crate::address::canonical;
 
 /// Endpoints of one list.
 const MOST_ENDPOINTS: usize = 10_000;
@@ -80,8 +81,11 @@ fn address(node: &Node<'_>) -> Option<ListedAddress> {
     let text = node.text()?;
     let with_port = text.parse::<SocketAddr>().ok().filter(|a| a.port() != 0);
     let found = with_port
-        .map(ListedAddress::Port)
-        .or_else(|| text.parse().ok().map(ListedAddress::PoolPorts));
+        .map(|address| ListedAddress::Port(canonical(address)))
+        .or_else(|| {
+            let ip = text.parse::<IpAddr>().ok()?;
+            Some(ListedAddress::PoolPorts(ip.to_canonical()))
+        });
     if found.is_none() {
         node.not("ip, ip:port or [ip]:port, as numbers");
     }

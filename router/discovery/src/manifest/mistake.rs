@@ -90,15 +90,23 @@ impl Mistakes {
 
     /// Nothing else is wrong, and yet there is no pool.
     pub(crate) fn no_pool() -> Self {
-        let mistake = Mistake {
+        Self::one(Mistake {
             origin: Origin::Settings,
             path: "pool".to_owned(),
             reason: "no InferencePool in the manifests".to_owned(),
-        };
+        })
+    }
+
+    pub(crate) fn one(mistake: Mistake) -> Self {
         Self {
             told: vec![mistake],
             untold: 0,
         }
+    }
+
+    /// Of a list that says why there is nothing to read.
+    pub(crate) fn some(mistakes: Vec<Mistake>) -> Self {
+        Self::of(mistakes).unwrap_or_else(Self::no_pool)
     }
 
     /// `value`, if nothing is wrong.

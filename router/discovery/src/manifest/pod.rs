@@ -35,6 +35,7 @@ pub(crate) fn pod_address(pod: &Pod, readiness: Readiness) -> PodAddress {
     let ip = status
         .and_then(|status| status.pod_ip.as_deref())
         .and_then(|ip| ip.parse().ok())
+        .map(|ip: IpAddr| ip.to_canonical())
         .filter(|_| !ended);
     let condition = status
         .and_then(|status| status.conditions.as_deref())
@@ -71,5 +72,20 @@ pub(super) fn file_pod(node: &Node<'_>, namespace: &str) -> Option<Pod> {
             node.wrong(format!("not a pod: {error}"));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_its_ipv4_address() {
+        let pod = json!({"metadata": {"name": "p"}, "status": {"podIP": "::ffff:10.0.0.1"}});
+        let pod = serde_json::from_value(pod).expect("a pod");
+        let found = pod_address(&pod, Readiness::Told);
+        assert_eq!(found.ip, Some(IpAddr::from([10, 0, 0, 1])));
     }
 }

@@ -13,6 +13,7 @@ use super::reference::PoolReference;
 use super::resource::{Read, Resource, ResourceName};
 use super::rules::{Rules, rules_of, wrong};
 use super::{InferenceModel, InferenceObjective, InferencePool, InferenceTrafficPolicy, PoolGroup};
+use crate::address::canonical;
 use crate::view::PoolEndpoint;
 
 /// Endpoints of one pool.
@@ -47,6 +48,8 @@ pub(crate) struct Resolved {
     pub(crate) endpoints: Vec<Arc<PoolEndpoint>>,
     /// Endpoints that are there and not ready.
     pub(crate) unready: Vec<Arc<PoolEndpoint>>,
+    /// Why there are none, where nobody asked for that.
+    pub(crate) lacking: Option<String>,
 }
 
 impl Manifests {
@@ -93,6 +96,7 @@ impl Manifests {
         let mut found = Endpoints::default();
         self.endpoints(pool, fixed, &mut found, mistakes);
         Some(Resolved {
+            lacking: self.lacking(pool, &found),
             pool: pool.name.clone(),
             rules: rules.remove(&(&pool.name, pool.group))?,
             endpoints: found.ready.into_values().collect(),
@@ -244,6 +248,36 @@ impl Manifests {
         }
     }
 
+    /// A list without endpoints is there on purpose, and pods that are unready
+    /// may become ready; else somebody forgot to say where the endpoints are.
+    fn lacking(&self, pool: &InferencePool, found: &Endpoints) -> Option<String> {
+        let some = !found.ready.is_empty() || !found.unready.is_empty();
+        if some || self.lists.iter().any(|list| self.is_of(list, pool)) {
+            return None;
+        }
+        let pods = match self.pods.len() {
+            0 => "no Pod".to_owned(),
+            pods => format!("none of {pods} Pods with its labels and an address in its namespace"),
+        };
+        let pool = &pool.name;
+        Some(format!(
+            "the InferencePool {pool} has no endpoints: there is no KVAtlasEndpoints for it, and \
+             {pods}; name them with --endpoint ip:port or in a KVAtlasEndpoints manifest, or \
+             follow the pods of a cluster with --kubernetes --pool-name {}",
+            pool.name
+        ))
+    }
+
+    fn is_of(&self, list: &EndpointList, pool: &InferencePool) -> bool {
+        match &list.pool {
+            Some(reference) => {
+                list.name.namespace == pool.name.namespace
+                    && reference.means(pool.group, &pool.name.name)
+            }
+            None => self.pools.len() == 1,
+        }
+    }
+
     fn listed(
         &self,
         pool: &InferencePool,
@@ -251,22 +285,14 @@ impl Manifests {
         found: &mut Endpoints,
         mistakes: &mut Vec<Mistake>,
     ) {
-        let mine = match &list.pool {
-            Some(reference) => {
-                list.name.namespace == pool.name.namespace
-                    && reference.means(pool.group, &pool.name.name)
-            }
-            None if self.pools.len() == 1 => true,
-            None => {
+        if !self.is_of(list, pool) {
+            if list.pool.is_none() {
                 let reason = format!(
                     "missing, and there are several InferencePools: {}",
                     self.pool_names()
                 );
                 mistakes.push(wrong(&list.origin, "spec.poolRef", reason));
-                false
             }
-        };
-        if !mine {
             return;
         }
         for listed in &list.endpoints {
@@ -300,11 +326,12 @@ impl Endpoints {
         &mut self,
         origin: &Origin,
         path: &str,
-        endpoint: PoolEndpoint,
+        mut endpoint: PoolEndpoint,
         ready: bool,
         mistakes: &mut Vec<Mistake>,
     ) {
-        let address = endpoint.address;
+        let address = canonical(endpoint.address);
+        endpoint.address = address;
         let other = self
             .ready
             .get(&address)

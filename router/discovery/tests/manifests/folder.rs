@@ -21,7 +21,10 @@ impl Folder {
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("writable");
+        // A slow machine must not be taken for a writer that stopped half way.
+        let beside = self.path(".new");
+        std::fs::write(&beside, text).expect("writable");
+        std::fs::rename(&beside, self.path(name)).expect("same folder");
     }
 
     pub(crate) fn settings(&self) -> FileSettings {

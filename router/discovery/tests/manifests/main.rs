@@ -3,6 +3,7 @@
 mod folder;
 mod mistakes;
 mod reload;
+mod unsteady;
 
 use folder::{Folder, manifest};
 use router_discovery::{Criticality, EstimatedRouting, ModelRule, Strategy, TargetModel};
@@ -129,6 +130,29 @@ async fn fixed_endpoints_join_those_of_the_files() {
     })
     .await;
     assert_eq!(endpoints(&view), ["sim-0 127.0.0.1:8000"]);
+}
+
+#[tokio::test]
+async fn mapped_addresses_are_ipv4_addresses() {
+    let folder = Folder::new();
+    let pool = manifest("estimation.yaml");
+    let listed = "apiVersion: kvatlas/v1\nkind: KVAtlasEndpoints\nmetadata: {name: e}\nspec:\n  \
+                  endpoints:\n  - {address: \"::ffff:10.0.0.1\"}\n  \
+                  - {address: \"[::ffff:10.0.0.2]:8100\"}\n";
+    folder.write("a.yaml", &format!("{pool}---\n{listed}"));
+    let view = view_of(folder.settings()).await;
+    let found: Vec<String> = view
+        .endpoints
+        .iter()
+        .map(|e| e.address.to_string())
+        .collect();
+    assert_eq!(found, ["10.0.0.1:8000", "10.0.0.2:8100"]);
+
+    let folder = Folder::new();
+    let stable = manifest("stable.yaml").replace("10.0.0.10", "\"::ffff:10.0.0.10\"");
+    folder.write("stable.yaml", &stable);
+    let view = view_of(folder.settings()).await;
+    assert_eq!(endpoints(&view)[0], "llm/vllm-0 10.0.0.10:8000");
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ use super::folder::{Folder, manifest};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-async fn view(discovery: &Discovery, wanted: impl Fn(&PoolView) -> bool) -> Arc<PoolView> {
+pub(crate) async fn view(
+    discovery: &Discovery,
+    wanted: impl Fn(&PoolView) -> bool,
+) -> Arc<PoolView> {
     let mut views = discovery.views();
     let found = tokio::time::timeout(PATIENCE, views.wait_for(|view| wanted(view))).await;
     match found {
@@ -18,7 +21,7 @@ async fn view(discovery: &Discovery, wanted: impl Fn(&PoolView) -> bool) -> Arc<
     }
 }
 
-async fn refused(discovery: &Discovery, times: u64) -> String {
+pub(crate) async fn refused(discovery: &Discovery, times: u64) -> String {
     let mut status = discovery.status();
     let refused = status.wait_for(|status| status.refused == times && status.last_error.is_some());
     let found = tokio::time::timeout(PATIENCE, refused).await;
@@ -26,7 +29,7 @@ async fn refused(discovery: &Discovery, times: u64) -> String {
     status.last_error.as_ref().expect("it is there").to_string()
 }
 
-fn endpoints(addresses: &[&str]) -> String {
+pub(crate) fn endpoints(addresses: &[&str]) -> String {
     let listed: String = addresses
         .iter()
         .map(|address| format!("  - {{address: \"{address}\"}}\n"))
@@ -42,14 +45,14 @@ fn endpoints(addresses: &[&str]) -> String {
     )
 }
 
-fn addresses(view: &PoolView) -> Vec<String> {
+pub(crate) fn addresses(view: &PoolView) -> Vec<String> {
     view.endpoints
         .iter()
         .map(|e| e.address.to_string())
         .collect()
 }
 
-fn settings(folder: &Folder) -> FileSettings {
+pub(crate) fn settings(folder: &Folder) -> FileSettings {
     FileSettings {
         departure_grace: Duration::from_millis(200),
         ..folder.settings()
