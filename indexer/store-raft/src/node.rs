@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use indexer_store::{
     AppendError, Appended, History, HistoryStats, IndexWatch, IndexWriter, WatchStream,
-    batch_weight,
+    batch_weight, clock, stamped,
 };
 use openraft::{Raft, ServerState};
 use parking_lot::Mutex;
@@ -172,8 +172,10 @@ impl Node {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         let begun = std::time::Instant::now();
+        // The leader's clock: it alone takes batches.
+        let batch = stamped(batch, clock);
         // Plain data: postcard cannot fail.
-        let encoded = postcard::to_allocvec(batch).expect("a batch encodes");
+        let encoded = postcard::to_allocvec(batch.as_ref()).expect("a batch encodes");
         let appended = self.queue.append(Bytes::from(encoded));
         let appended = match tokio::time::timeout(options.deadline, appended).await {
             Ok(appended) => appended,

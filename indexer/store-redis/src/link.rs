@@ -45,6 +45,13 @@ struct Connected {
     connection: MultiplexedConnection,
 }
 
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Options hold passwords.
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
 impl Link {
     /// A link whose commands may wait on the server for as long as `blocking`.
     pub(crate) fn new(options: Arc<RedisOptions>, blocking: Duration) -> Self {

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use indexer_store::{AppendError, Appended, IndexWatch, IndexWriter, WatchStream, batch_weight};
+use indexer_store::{
+    AppendError, Appended, IndexWatch, IndexWriter, WatchStream, batch_weight, leaves_times,
+    stamped,
+};
 use prometheus_client::registry::Registry;
-use proto_model::{Batch, Revision};
+use proto_model::{Batch, Revision, Timestamp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::commit::Committer;
 use crate::epoch::open;
-use crate::error::ConnectError;
+use crate::error::{ConnectError, LinkError};
 use crate::follow::Follower;
 use crate::keys::Keys;
 use crate::link::{Link, check_tls};
@@ -27,6 +30,8 @@ use crate::watch::watch;
 #[derive(Debug)]
 pub struct RedisStore {
     committer: Committer,
+    /// Asked what time it is.
+    link: Link,
     follower: Follower,
     metrics: Metrics,
     batch_bytes_max: usize,
@@ -59,13 +64,14 @@ impl RedisStore {
         let committer = Committer::start(
             Arc::clone(&options),
             opened,
-            link,
+            link.clone(),
             follower.clone(),
             metrics.clone(),
             closed.clone(),
         );
         Ok(Arc::new(Self {
             committer,
+            link,
             follower,
             metrics,
             batch_bytes_max: options.batch_bytes_max,
@@ -77,6 +83,12 @@ impl RedisStore {
     /// Lists the store's metrics, all under `kvatlas_store_redis`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+    }
+
+    async fn time(&self) -> Result<Timestamp, LinkError> {
+        let (seconds, micros): (u64, u64) = self.link.command(&redis::cmd("TIME")).await?;
+        let micros = seconds.saturating_mul(1_000_000).saturating_add(micros);
+        Ok(Timestamp(micros))
     }
 
     /// Takes no more batches and ends all watches. What was acknowledged is in
@@ -94,7 +106,14 @@ impl IndexWriter for RedisStore {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         let begun = tokio::time::Instant::now();
-        let appended = self.committer.append(batch).await;
+        let appended = match leaves_times(batch) {
+            true => {
+                // The server's clock: the processes that append have one each.
+                let now = self.time().await?;
+                self.committer.append(&stamped(batch, || now)).await
+            }
+            false => self.committer.append(batch).await,
+        };
         let seconds = begun.elapsed().as_secs_f64();
         self.metrics.append_seconds.observe(seconds);
         appended

@@ -46,8 +46,8 @@ pub use ingestors::{
 pub use readers::{snapshots_under_load_are_of_one_moment, watches_resumed_from_everywhere_meet};
 pub use routes::{
     a_route_recorded_again_changes_nothing, routes_are_seen_by_watchers,
-    routes_expire_when_they_are_told_to, the_least_recently_used_routes_go_first,
-    what_events_end_no_route_claims,
+    routes_expire_by_the_stores_clock, routes_expire_when_they_are_told_to,
+    the_least_recently_used_routes_go_first, what_events_end_no_route_claims,
 };
 pub use watches::{
     a_resumed_watch_gets_only_what_is_new, a_watch_from_beyond_the_end_starts_anew,
@@ -98,6 +98,7 @@ macro_rules! conformance_suite {
                 routes_are_seen_by_watchers,
                 a_route_recorded_again_changes_nothing,
                 the_least_recently_used_routes_go_first,
+                routes_expire_by_the_stores_clock,
                 routes_expire_when_they_are_told_to,
                 what_events_end_no_route_claims,
             ],

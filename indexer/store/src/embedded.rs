@@ -15,6 +15,7 @@ use crate::disk::{Journaled, OpenError};
 use crate::history::{Core, History, Shared};
 use crate::options::{DiskOptions, EmbeddedOptions};
 use crate::seam::{AppendError, Appended, IndexWatch, IndexWriter, WatchStream};
+use crate::stamp::{clock, stamped};
 use crate::stats::HistoryStats;
 use crate::weight::batch_weight;
 
@@ -100,9 +101,10 @@ impl IndexWriter for EmbeddedStore {
         if bytes > limit {
             return Err(AppendError::TooLarge { bytes, limit });
         }
+        let batch = stamped(batch, clock);
         match &self.journaled {
-            Some(journaled) => journaled.append(batch).await,
-            None => self.history.apply(batch),
+            Some(journaled) => journaled.append(&batch).await,
+            None => self.history.apply(&batch),
         }
     }
 }

@@ -12,6 +12,7 @@ mod embedded;
 mod history;
 mod options;
 pub mod seam;
+mod stamp;
 mod stats;
 mod weight;
 
@@ -22,5 +23,6 @@ pub use options::{DiskOptions, EmbeddedOptions, HistoryOptions};
 pub use seam::{
     AppendError, Appended, IndexWatch, IndexWriter, WatchError, WatchItem, WatchStream,
 };
+pub use stamp::{clock, leaves_times, stamped};
 pub use stats::HistoryStats;
 pub use weight::batch_weight;

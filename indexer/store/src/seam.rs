@@ -22,6 +22,8 @@ use proto_model::{Batch, Delta, Outcome, Revision};
 ///   crash for the embedded store on disk, a minority's loss for Raft).
 /// - **Idempotent**: appending a batch again changes nothing; a batch whose
 ///   outcome is unknown must be appended again as it is.
+/// - **Timed**: times that a batch leaves to the store ([`crate::stamped`]) are
+///   given before it becomes part of the history.
 #[async_trait]
 pub trait IndexWriter: Send + Sync + 'static {
     /// Appends the batch and says what became of each command, in order.

@@ -52,7 +52,7 @@ pub enum Command {
     RouteRecorded(RouteRecorded),
     /// Routes that expire at or before this time count no more.
     Expire {
-        /// By the clock of those who record routes.
+        /// By the store's clock; [`RouteRecorded::BY_STORE`]: now.
         until: Timestamp,
     },
 }

@@ -48,13 +48,20 @@ pub struct RouteRecorded {
     pub publisher: Publisher,
     /// What that says.
     pub kind: RouteKind,
-    /// When, by the recorder's clock.
+    /// When, by the store's clock; [`Self::BY_STORE`] until the store has said.
     pub recorded_at: Timestamp,
-    /// Until when it counts, by the same clock; `None`: as long as there is room.
+    /// Until when it counts, by the same clock, and until the store has said when
+    /// it was recorded, for how long; `None`: as long as there is room.
     pub expires_at: Option<Timestamp>,
     /// At most this many keys of this kind are kept for the publisher; the least
     /// recently used go first.
     pub capacity: u32,
     /// The prompt's keys, first block to last.
     pub keys: Vec<BlockKey>,
+}
+
+impl RouteRecorded {
+    /// In the place of a time: when the store takes the command, by its own clock.
+    /// No clock that has been set shows it.
+    pub const BY_STORE: Timestamp = Timestamp(0);
 }

@@ -1,11 +1,14 @@
 //! Cases about routes: what is known of caches from where requests were sent.
 
+use std::time::{Duration, Instant};
+
 use proto_model::{BlockKey, Command, RouteKind, RouteRecorded, Source, Timestamp};
 
 use super::make::{batch, events, keys, message, one, publisher, removed, route, stored};
 use super::patient::append;
 use super::reader::Reader;
 use crate::seam::{IndexWatch, IndexWriter};
+use crate::stamp::clock;
 
 /// How many keys the publisher is said to have, by events, by routes that events
 /// will confirm, and by routes alone.
@@ -126,6 +129,38 @@ pub async fn routes_expire_when_they_are_told_to(store: impl IndexWriter + Index
     let mut fresh = Reader::new(&store);
     fresh.follow(&store, reader.at.expect("a place")).await;
     assert_eq!(fresh.replica, reader.replica);
+}
+
+/// Times that a batch leaves to the store are those of the store's clock, which all
+/// writers share.
+pub async fn routes_expire_by_the_stores_clock(store: impl IndexWriter + IndexWatch) {
+    const MINUTE: u64 = 60_000_000;
+    let lasting = |number, micros| {
+        Command::RouteRecorded(RouteRecorded {
+            recorded_at: RouteRecorded::BY_STORE,
+            expires_at: Some(Timestamp(micros)),
+            ..route(&publisher(number), RouteKind::Estimated, &keys(&[1, 2]))
+        })
+    };
+    let expire = |until| batch(vec![Command::Expire { until }]);
+    append(&store, &batch(vec![lasting(1, 60 * MINUTE), lasting(2, 1)])).await;
+    let mut reader = Reader::new(&store);
+    let begun = Instant::now();
+    loop {
+        let swept = append(&store, &expire(RouteRecorded::BY_STORE)).await;
+        reader.follow(&store, swept.revision).await;
+        if held(&reader, 2) == [0, 0, 0] {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "never expires");
+    }
+    // The clock is that of this machine, since the store runs here.
+    for (minutes, left) in [(30, 2), (90, 0)] {
+        let until = Timestamp(clock().0 + minutes * MINUTE);
+        let swept = append(&store, &expire(until)).await;
+        reader.follow(&store, swept.revision).await;
+        assert_eq!(held(&reader, 1), [0, 0, left], "in {minutes} minutes");
+    }
 }
 
 /// A block that the engine gave up is not claimed by a route that was recorded
