@@ -132,10 +132,14 @@ pub enum RefusedKind {
     Saturated,
     /// No endpoint is ready, or none that the subset allows: 503.
     NoEndpoint,
-    /// This picker is stopping, or takes no more streams: 503.
+    /// This picker is stopping: 503.
     Unavailable,
     /// It took longer than the request's deadline: 503.
     Deadline,
     /// A mistake of ours: 500.
     Internal,
+    /// Headers, metadata or attributes are longer than is allowed: 431.
+    HeadersTooLarge,
+    /// This picker holds as many streams or bytes as it may: 503.
+    Crowded,
 }

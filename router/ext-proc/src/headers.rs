@@ -16,6 +16,13 @@ impl Headers {
         )
     }
 
+    /// What they take in memory, in bytes: names, values, and 64 for each.
+    pub(crate) fn bytes(&self) -> usize {
+        const ENTRY_BYTES: usize = 64;
+        let entry = |(name, value): &(String, Vec<u8>)| name.len() + value.len() + ENTRY_BYTES;
+        self.0.iter().map(entry).sum()
+    }
+
     /// The first value of a header, if it is UTF-8. `name` is in lower case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

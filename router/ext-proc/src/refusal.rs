@@ -5,9 +5,11 @@
 //! |---|---|---|---|
 //! | [`BadRequest`](RefusedKind::BadRequest) | 400 | `invalid_request_error` | |
 //! | [`TooLarge`](RefusedKind::TooLarge) | 413 | `invalid_request_error` | |
+//! | [`HeadersTooLarge`](RefusedKind::HeadersTooLarge) | 431 | `invalid_request_error` | |
 //! | [`Saturated`](RefusedKind::Saturated) | 429 | `rate_limit_error` | `rejected-saturated` |
 //! | [`NoEndpoint`](RefusedKind::NoEndpoint) | 503 | `service_unavailable` | `rejected-no-endpoints` |
 //! | [`Unavailable`](RefusedKind::Unavailable) | 503 | `service_unavailable` | `rejected-shutting-down` |
+//! | [`Crowded`](RefusedKind::Crowded) | 503 | `service_unavailable` | `rejected-saturated` |
 //! | [`Deadline`](RefusedKind::Deadline) | 503 | `service_unavailable` | `rejected-ttl-expired` |
 //! | [`Internal`](RefusedKind::Internal) | 500 | `internal_error` | |
 
@@ -50,6 +52,7 @@ const fn row_of(kind: RefusedKind) -> Row {
     match kind {
         RefusedKind::BadRequest => row(400, "bad_request", CLIENT, None),
         RefusedKind::TooLarge => row(413, "too_large", CLIENT, None),
+        RefusedKind::HeadersTooLarge => row(431, "headers_too_large", CLIENT, None),
         RefusedKind::Saturated => row(
             429,
             "saturated",
@@ -60,6 +63,7 @@ const fn row_of(kind: RefusedKind) -> Row {
         RefusedKind::Unavailable => {
             row(503, "unavailable", SERVICE, Some("rejected-shutting-down"))
         }
+        RefusedKind::Crowded => row(503, "crowded", SERVICE, Some("rejected-saturated")),
         RefusedKind::Deadline => row(503, "deadline", SERVICE, Some("rejected-ttl-expired")),
         RefusedKind::Internal => row(500, "internal", "internal_error", None),
     }
@@ -67,7 +71,7 @@ const fn row_of(kind: RefusedKind) -> Row {
 
 impl RefusedKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::BadRequest,
         Self::TooLarge,
         Self::Saturated,
@@ -75,6 +79,8 @@ impl RefusedKind {
         Self::Unavailable,
         Self::Deadline,
         Self::Internal,
+        Self::HeadersTooLarge,
+        Self::Crowded,
     ];
 
     /// The HTTP status that the client sees.
@@ -147,7 +153,7 @@ mod tests {
     #[test]
     fn every_kind_has_the_status_of_the_table() {
         let statuses = RefusedKind::ALL.map(RefusedKind::status);
-        assert_eq!(statuses, [400, 413, 429, 503, 503, 503, 500]);
+        assert_eq!(statuses, [400, 413, 429, 503, 503, 503, 500, 431, 503]);
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod driver;
 mod error;
 mod health;
 mod limits;
+mod messages;
+mod places;
+mod refusals;
 mod service;
 mod settings;
 mod stats;
@@ -35,6 +38,7 @@ pub use stats::{Gauge, StreamStats};
 use crate::Decide;
 use health::Health;
 use limits::Shared;
+use places::Places;
 use service::Processor;
 use tls::Certificates;
 
@@ -88,10 +92,17 @@ pub async fn serve(
     let health = Health::new().await;
     let shared = Arc::new(Shared::new(decide, settings.clone(), stats, stop.clone()));
     let router = ext_proc_router(shared, &settings, &health);
-    let incoming = incoming(listeners.ext_proc, router, certificates.clone(), &closing);
+    let places = Places::new(settings.connections_max);
+    let incoming = incoming(
+        listeners.ext_proc,
+        router,
+        places,
+        certificates.clone(),
+        &closing,
+    );
     tokio::select! {
         result = incoming => result,
-        result = serve_health(listeners.health, &health) => result,
+        result = serve_health(listeners.health, Places::new(settings.connections_max), &health) => result,
         () = health.follow(readiness, shutdown.clone()) => Ok(()),
         () = reload(certificates, &settings) => Ok(()),
         () = drain(&shutdown, &settings, &closing, &stop) => Ok(()),
@@ -118,7 +129,7 @@ async fn drain(
 /// stream that is not read holds its own window only, and the connection's is so
 /// much larger that others go on.
 fn ext_proc_router(shared: Arc<Shared>, settings: &Settings, health: &Health) -> Router {
-    const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+    const STREAM_WINDOW_BYTES: u32 = 256 << 10;
     const CONNECTION_WINDOW_BYTES: u32 = 1 << 28;
     let health = settings.health_on_ext_proc.then(|| health.service());
     Server::builder()
@@ -138,6 +149,7 @@ fn ext_proc_router(shared: Arc<Shared>, settings: &Settings, health: &Health) ->
 fn incoming(
     listener: TcpListener,
     router: Router,
+    places: Places,
     certificates: Option<Arc<Certificates>>,
     closing: &CancellationToken,
 ) -> BoxFuture<'static, Result<(), ServeError>> {
@@ -147,24 +159,28 @@ fn incoming(
     let closing = closing.clone();
     if let Some(certificates) = certificates {
         let (connections, waiting) = mpsc::channel(CONNECTIONS_WAITING);
-        let accept = accept::tls(listener, certificates, closing, connections);
+        let accept = accept::tls(listener, places, certificates, closing, connections);
         let serve = router.serve_with_incoming_shutdown(ReceiverStream::new(waiting), signal);
         Box::pin(async move { tokio::join!(accept, serve).1.map_err(ServeError::ExtProc) })
     } else {
         let (connections, waiting) = mpsc::channel(CONNECTIONS_WAITING);
-        let accept = accept::plaintext(listener, closing, connections);
+        let accept = accept::plaintext(listener, places, closing, connections);
         let serve = router.serve_with_incoming_shutdown(ReceiverStream::new(waiting), signal);
         Box::pin(async move { tokio::join!(accept, serve).1.map_err(ServeError::ExtProc) })
     }
 }
 
 /// Goes on while the rest drains, to say `NOT_SERVING`.
-async fn serve_health(listener: Option<TcpListener>, health: &Health) -> Result<(), ServeError> {
+async fn serve_health(
+    listener: Option<TcpListener>,
+    places: Places,
+    health: &Health,
+) -> Result<(), ServeError> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
     let (connections, waiting) = mpsc::channel(16);
-    let accept = accept::plaintext(listener, CancellationToken::new(), connections);
+    let accept = accept::plaintext(listener, places, CancellationToken::new(), connections);
     let server = Server::builder().add_service(health.service());
     let serve = server.serve_with_incoming(ReceiverStream::new(waiting));
     tokio::join!(accept, serve).1.map_err(ServeError::Health)

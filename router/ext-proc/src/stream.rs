@@ -107,6 +107,7 @@ impl Stream {
             Event::Decided(Err(refused)) | Event::Refused(refused) => {
                 self.refuse(refused, &mut out);
             }
+            Event::Overrun(violation) => self.fail(violation, &mut out),
             Event::HalfClosed => self.half_closed(&mut out),
             Event::Reset => self.reset(&mut out),
             Event::Stopped => self.stopped(&mut out),

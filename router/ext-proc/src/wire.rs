@@ -2,9 +2,11 @@
 
 mod incoming;
 mod outgoing;
+mod sizes;
 
 pub(crate) use incoming::{Message, read};
 pub(crate) use outgoing::{immediate, write};
+pub(crate) use sizes::sizes;
 
 /// Where gateways look for the picked endpoint: a header, and a key of dynamic
 /// metadata, with the same value.

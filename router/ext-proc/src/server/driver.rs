@@ -12,13 +12,32 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
-use super::limits::{Place, Shared};
+use super::limits::{Held, Place, Shared};
+use super::messages::{Messages, Unread};
+use super::refusals::{broken, full, late, nowhere, unread};
 use crate::stream::{Action, Answer, Event, Question, Route, Stream, Violation, Waits};
-use crate::{Asked, End, Refused, RefusedKind, Routed, Ticket, wire};
+use crate::{Asked, End, Refused, Routed, Ticket, wire};
 
-pub(super) type Answers = mpsc::Sender<Result<ProcessingResponse, Status>>;
+pub(super) type Answers = mpsc::Sender<Waiting>;
+
+/// An answer that the gateway has not taken yet, and what it holds until then.
+pub(super) struct Waiting {
+    answer: Result<ProcessingResponse, Status>,
+    held: Option<Held>,
+}
+
+impl Waiting {
+    pub(super) fn new(answer: Result<ProcessingResponse, Status>) -> Self {
+        Self { answer, held: None }
+    }
+
+    pub(super) fn taken(self) -> Result<ProcessingResponse, Status> {
+        drop(self.held);
+        self.answer
+    }
+}
 
 /// A decision that comes this much after its deadline still counts: it knows
 /// better where to go than we do.
@@ -31,6 +50,8 @@ pub(super) struct Driver {
     stream: Stream,
     ticket: Option<Box<dyn Ticket>>,
     decision: Option<BoxFuture<'static, Result<Routed, Refused>>>,
+    /// Of the part of a response that is on its way back.
+    passing: Option<Held>,
     arrived: Instant,
     heard: Instant,
     decide_by: Instant,
@@ -56,6 +77,7 @@ impl Driver {
             stream,
             ticket: None,
             decision: None,
+            passing: None,
             arrived: now,
             heard: now,
             decide_by: now,
@@ -64,7 +86,7 @@ impl Driver {
     }
 
     /// Until the stream has ended, one way or another.
-    pub(super) async fn run(mut self, incoming: &mut Streaming<ProcessingRequest>) {
+    pub(super) async fn run(mut self, incoming: &mut Messages) {
         let mut stop = Box::pin(self.shared.stop.clone().cancelled_owned());
         loop {
             let heard = self.hear(incoming, &mut stop).await;
@@ -79,7 +101,7 @@ impl Driver {
 
     async fn hear(
         &mut self,
-        incoming: &mut Streaming<ProcessingRequest>,
+        incoming: &mut Messages,
         stop: &mut std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
     ) -> Heard {
         let until = self.until();
@@ -90,22 +112,23 @@ impl Driver {
                 self.decision = None;
                 Heard::Decided(decided)
             }
-            message = incoming.message(), if self.listening => self.heard(message),
+            message = incoming.next(), if self.listening => self.heard(message),
             () = self.answers.closed() => Heard::Other(Event::Reset),
             () = sleep_until(until.unwrap_or(self.heard).into()), if until.is_some() => Heard::Late,
         }
     }
 
-    fn heard(&mut self, message: Result<Option<ProcessingRequest>, Status>) -> Heard {
+    fn heard(&mut self, message: Result<Option<ProcessingRequest>, Unread>) -> Heard {
         match message {
             Ok(Some(message)) => Heard::Message(Box::new(message)),
             Ok(None) => {
                 self.listening = false;
                 Heard::Other(Event::HalfClosed)
             }
-            Err(_) => {
+            Err(reason) => {
                 self.listening = false;
-                Heard::Other(Event::Reset)
+                let request_over = self.stream.waits_for() == Waits::Response;
+                Heard::Other(unread(reason, request_over))
             }
         }
     }
@@ -143,13 +166,37 @@ impl Driver {
         };
         if self.stream.waits_for() == Waits::Request {
             self.heard = Instant::now();
-            if let Event::RequestBody(chunk) = &event
-                && !self.place.hold(chunk.bytes.len())
-            {
-                return self.apply(Event::Refused(full())).await;
-            }
         }
+        let event = self.counted(event);
         self.apply(event).await
+    }
+
+    /// The event, if there is room for what it brings; else what follows from that.
+    fn counted(&mut self, event: Event) -> Event {
+        let gathering = self.stream.waits_for() == Waits::Request;
+        match &event {
+            Event::RequestHeaders(head) if gathering => {
+                let most = self.shared.settings.headers_bytes_max;
+                if head.headers.bytes() > most {
+                    return unread(Unread::Headers(most), false);
+                }
+                if !self.place.hold(head.bytes()) {
+                    return Event::Refused(full());
+                }
+            }
+            Event::RequestBody(chunk) if gathering && !self.place.hold(chunk.bytes.len()) => {
+                return Event::Refused(full());
+            }
+            Event::ResponseBody(chunk) => {
+                let mut held = Held::new(&self.shared);
+                if !held.hold_small(chunk.bytes.len()) {
+                    return unread(Unread::Crowded, true);
+                }
+                self.passing = Some(held);
+            }
+            _ => {}
+        }
+        event
     }
 
     fn decided(&mut self, decided: Result<Routed, Refused>) -> Event {
@@ -168,17 +215,11 @@ impl Driver {
     }
 
     fn late(&self) -> Event {
-        let message = if self.stream.waits_for() == Waits::Decision {
+        let deciding = self.stream.waits_for() == Waits::Decision;
+        if deciding {
             self.shared.stats.decisions_late.inc();
-            "no endpoint was found in time: send the request again"
-        } else {
-            "the request did not come in time: send it faster"
-        };
-        Event::Refused(Refused {
-            kind: RefusedKind::Deadline,
-            message: message.to_owned(),
-            retry_after: None,
-        })
+        }
+        Event::Refused(late(deciding))
     }
 
     async fn apply(&mut self, event: Event) -> ControlFlow<()> {
@@ -277,7 +318,15 @@ impl Driver {
             self.shared.stats.refused(refused.kind).inc();
         }
         let bounded = answer.of_request();
-        let sent = match self.answers.try_send(Ok(wire::write(answer))) {
+        let held = match &answer {
+            Answer::ResponseBody { .. } => self.passing.take(),
+            _ => None,
+        };
+        let waiting = Waiting {
+            answer: Ok(wire::write(answer)),
+            held,
+        };
+        let sent = match self.answers.try_send(waiting) {
             Ok(()) => true,
             Err(TrySendError::Closed(_)) => false,
             Err(TrySendError::Full(message)) => {
@@ -303,7 +352,8 @@ impl Driver {
                 Code::FailedPrecondition
             }
             Violation::NoHeaders | Violation::HeadersTwice => Code::InvalidArgument,
-            Violation::Stopped => Code::Unavailable,
+            Violation::TooLong => Code::ResourceExhausted,
+            Violation::Stopped | Violation::Crowded => Code::Unavailable,
         };
         if code != Code::Unavailable {
             self.shared.stats.violations.inc();
@@ -313,7 +363,7 @@ impl Driver {
         }
         let status = Status::new(code, violation.to_string());
         // A gateway that does not read learns it from the end of the stream.
-        let _ = timeout(DECISION_GRACE, self.answers.send(Err(status))).await;
+        let _ = timeout(DECISION_GRACE, self.answers.send(Waiting::new(Err(status)))).await;
     }
 }
 
@@ -324,29 +374,5 @@ async fn settled(
     match decision {
         Some(decision) => decision.await,
         None => std::future::pending().await,
-    }
-}
-
-fn full() -> Refused {
-    Refused {
-        kind: RefusedKind::Unavailable,
-        message: "this endpoint picker holds as many bytes of requests as it may".to_owned(),
-        retry_after: Some(Duration::from_secs(1)),
-    }
-}
-
-fn nowhere() -> Refused {
-    Refused {
-        kind: RefusedKind::Internal,
-        message: "the decision named no endpoint".to_owned(),
-        retry_after: None,
-    }
-}
-
-fn broken() -> Refused {
-    Refused {
-        kind: RefusedKind::Internal,
-        message: "the decision failed".to_owned(),
-        retry_after: None,
     }
 }

@@ -9,17 +9,20 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
 };
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use futures::FutureExt;
+use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::driver::{Answers, Driver};
+use super::driver::{Answers, Driver, Waiting};
 use super::limits::{Place, Shared};
+use super::messages::{Messages, Raw, Unwrapped};
 use crate::{Refused, RefusedKind, wire};
 
-/// Answers that wait for the gateway to read them. With the gateway's chunks of up
-/// to a megabyte, that bounds a stream's memory.
+/// Answers that wait for the gateway to read them. What they hold is counted.
 const ANSWERS_WAITING: usize = 4;
 
 /// A stream that has ended is read for so long until the gateway ends it as well:
@@ -35,57 +38,55 @@ impl Processor {
         Self { shared }
     }
 
-    pub(super) fn server(self) -> ExternalProcessorServer<Self> {
-        let bytes = self.shared.settings.message_bytes_max;
-        ExternalProcessorServer::new(self).max_decoding_message_size(bytes)
+    pub(super) fn server(self) -> Unwrapped<ExternalProcessorServer<Self>> {
+        Unwrapped(ExternalProcessorServer::new(self))
     }
 }
 
 #[tonic::async_trait]
 impl ExternalProcessor for Processor {
-    type ProcessStream = ReceiverStream<Result<ProcessingResponse, Status>>;
+    type ProcessStream = BoxStream<'static, Result<ProcessingResponse, Status>>;
 
     async fn process(
         &self,
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
+        let body = request.extensions().get().and_then(Raw::take);
+        let body = body.ok_or_else(|| Status::internal("a stream without a body"))?;
         let (answers, outgoing) = mpsc::channel(ANSWERS_WAITING);
         match Place::take(&self.shared) {
             Some(place) => {
                 let shared = Arc::clone(&self.shared);
-                tokio::spawn(drive(shared, place, request.into_inner(), answers));
+                tokio::spawn(drive(shared, place, body, answers));
             }
             None => {
                 // The channel is new: there is room.
-                let _ = answers.try_send(Ok(wire::immediate(&crowded(&self.shared))));
+                let _ = answers.try_send(Waiting::new(Ok(wire::immediate(&crowded(&self.shared)))));
             }
         }
-        Ok(Response::new(ReceiverStream::new(outgoing)))
+        let outgoing = ReceiverStream::new(outgoing).map(Waiting::taken);
+        Ok(Response::new(Box::pin(outgoing)))
     }
 }
 
-async fn drive(
-    shared: Arc<Shared>,
-    place: Place,
-    mut incoming: Streaming<ProcessingRequest>,
-    answers: Answers,
-) {
+async fn drive(shared: Arc<Shared>, place: Place, body: Body, answers: Answers) {
+    let mut incoming = Messages::new(body, &shared);
     let driver = Driver::new(shared, place, answers.clone());
     let driven = AssertUnwindSafe(driver.run(&mut incoming)).catch_unwind();
     if Box::pin(driven).await.is_err() {
         // Ending with OK would make the gateway send an empty body on.
         let status = Status::internal("the picker failed on this stream");
-        let _ = timeout(LINGER, answers.send(Err(status))).await;
+        let _ = timeout(LINGER, answers.send(Waiting::new(Err(status)))).await;
     }
+    incoming.forget();
     drop(answers);
-    let rest = async { while let Ok(Some(_)) = incoming.message().await {} };
     // Whoever still sends after that is cut off.
-    let _ = timeout(LINGER, rest).await;
+    let _ = timeout(LINGER, incoming.drain()).await;
 }
 
 fn crowded(shared: &Shared) -> Refused {
     Refused {
-        kind: RefusedKind::Unavailable,
+        kind: RefusedKind::Crowded,
         message: format!(
             "this endpoint picker serves {} requests already, which is its limit",
             shared.settings.streams_max

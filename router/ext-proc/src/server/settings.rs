@@ -17,12 +17,22 @@ pub struct Settings {
     pub health_on_ext_proc: bool,
     /// Longest body of a request, in bytes; longer ones get 413.
     pub body_bytes_max: usize,
-    /// Bytes of all bodies that wait for their decision; requests beyond get 503.
-    /// The memory that bodies take can be up to twice as much while they grow.
+    /// Bytes of all requests that wait for their decision (bodies, headers,
+    /// metadata), of messages that are not whole yet, and of response bodies that
+    /// the gateway has not taken back; requests beyond get 503. The memory that
+    /// bodies take can be up to twice as much while they grow.
     pub buffered_bytes_max: usize,
     /// Longest message of the gateway, in bytes. Above the gateway's
-    /// `per_connection_buffer_limit_bytes`; a longer one ends its stream.
+    /// `per_connection_buffer_limit_bytes`; a longer one gets 413, and in a response
+    /// ends its stream.
     pub message_bytes_max: usize,
+    /// All headers of one message, in bytes, with 64 for each: what they take in
+    /// memory. More get 431.
+    pub headers_bytes_max: usize,
+    /// All metadata and attributes of one message, in bytes; more get 431.
+    pub metadata_bytes_max: usize,
+    /// Connections at a time, on each port; more are closed at once.
+    pub connections_max: usize,
     /// Streams at a time; requests beyond get 503.
     pub streams_max: usize,
     /// Endpoints named per request. Only gateways with `override_host` can use
@@ -70,7 +80,10 @@ impl Default for Settings {
             health_on_ext_proc: false,
             body_bytes_max: 16 << 20,
             buffered_bytes_max: 1 << 30,
-            message_bytes_max: 64 << 20,
+            message_bytes_max: 16 << 20,
+            headers_bytes_max: 1 << 20,
+            metadata_bytes_max: 256 << 10,
+            connections_max: 16_384,
             streams_max: 16_384,
             destinations_max: 1,
             decision_timeout: secs(1),
@@ -94,6 +107,9 @@ impl Settings {
         let counts = [
             ("body_bytes_max", self.body_bytes_max),
             ("message_bytes_max", self.message_bytes_max),
+            ("headers_bytes_max", self.headers_bytes_max),
+            ("metadata_bytes_max", self.metadata_bytes_max),
+            ("connections_max", self.connections_max),
             ("streams_max", self.streams_max),
             ("destinations_max", self.destinations_max),
         ];

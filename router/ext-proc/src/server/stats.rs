@@ -34,7 +34,8 @@ impl Gauge {
 pub struct StreamStats {
     /// Streams that are open.
     pub streams_open: Gauge,
-    /// Bytes of bodies that wait for their decision.
+    /// Bytes of requests that wait for their decision, of messages that are not whole
+    /// yet, and of response bodies that the gateway has not taken back.
     pub bytes_buffered: Gauge,
     /// Streams that were taken.
     pub streams: Count,
@@ -84,7 +85,7 @@ mod tests {
             stats.refused(kind).add(position as u64 + 1);
         }
         let counts = RefusedKind::ALL.map(|kind| stats.refused(kind).get());
-        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Decided(Result<Route, Refused>),
     /// The request ran into a limit that only the driver can see.
     Refused(Refused),
+    /// The stream ran into a limit after its request was over.
+    Overrun(Violation),
     /// The gateway has nothing more to send.
     HalfClosed,
     /// The gateway has left, or the connection has.
@@ -67,6 +69,15 @@ pub(crate) struct RequestHead {
     /// The subset hint's strings; `None` where there is no hint.
     pub(crate) hint: Option<Vec<String>>,
     pub(crate) end_of_stream: bool,
+}
+
+impl RequestHead {
+    /// What headers and hint take in memory, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let hint = self.hint.iter().flatten();
+        let hint: usize = hint.map(|text| text.len() + size_of::<String>()).sum();
+        self.headers.bytes() + hint
+    }
 }
 
 /// A part of a body.

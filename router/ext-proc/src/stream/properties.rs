@@ -166,7 +166,8 @@ proptest! {
     /// A request comes out as it came in, however it was cut.
     #[test]
     fn bytes_out_are_bytes_in(
-        cuts in proptest::collection::vec(prop_oneof![0usize..9, 30_000usize..40_000], 1..5),
+        // Four at most, and together within the limit.
+        cuts in proptest::collection::vec(prop_oneof![0usize..9, 30_000usize..37_000], 1..5),
         trailers in any::<bool>(),
     ) {
         let body: Vec<u8> = (0..cuts.iter().sum()).map(|at: usize| (at % 251) as u8).collect();

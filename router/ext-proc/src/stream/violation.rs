@@ -21,6 +21,13 @@ pub(crate) enum Violation {
     NoHeaders,
     #[error("the request's headers came twice: one stream carries one request")]
     HeadersTwice,
+    #[error(
+        "a message of the response is too long: lower the gateway's \
+         per_connection_buffer_limit_bytes, or raise the picker's limits"
+    )]
+    TooLong,
+    #[error("the picker holds as many bytes as it may")]
+    Crowded,
     #[error("the picker has stopped")]
     Stopped,
 }

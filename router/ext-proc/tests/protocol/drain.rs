@@ -24,7 +24,7 @@ async fn open_streams_are_served_to_their_end() {
     let mut call = picker.call().await;
     call.send(request_headers(&[], false)).await;
     call.send(request_body(b"abc", false)).await;
-    until(|| picker.stats.bytes_buffered.get() == 3).await;
+    until(|| picker.stats.bytes_buffered.get() > 3).await;
     picker.shutdown.cancel();
     call.send(request_body(b"", true)).await;
     destination(&call.answer().await);

@@ -92,7 +92,7 @@ async fn a_body_in_thousands_of_tiny_parts_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn headers_that_are_huge_or_not_text_are_no_reason_to_fail() {
+async fn headers_that_are_long_or_not_text_are_no_reason_to_fail() {
     let picker = Picker::start().await;
     let header = |key: &str, raw_value: Vec<u8>| HeaderValue {
         key: key.to_owned(),
@@ -103,7 +103,7 @@ async fn headers_that_are_huge_or_not_text_are_no_reason_to_fail() {
         header("x-request-id", vec![0xff, 0xfe]),
         header(":path", vec![0xc3, 0x28]),
         header("content-length", b"99999999999999999999999".to_vec()),
-        header("x-huge", vec![b'x'; 4 << 20]),
+        header("x-huge", vec![b'x'; 512 << 10]),
         header("", Vec::new()),
     ];
     let mut call = picker.call().await;
@@ -154,8 +154,8 @@ async fn a_message_over_the_limit_ends_its_own_stream() {
     let mut bad = Call::on(channel).await;
     bad.send(request_headers(&[], false)).await;
     bad.send(request_body(&[b'x'; 200_000], true)).await;
-    let end = bad.next().await;
-    assert!(!matches!(end, Ok(Some(_))), "nothing is sent on: {end:?}");
+    assert_eq!(status(&bad.answer().await), 413);
+    bad.ended().await;
     good.send(sse_headers()).await;
     good.answer().await;
     until(|| picker.stats.streams_open.get() == 1).await;

@@ -12,6 +12,9 @@ use super::picker::*;
 
 const SOON: Duration = Duration::from_millis(50);
 
+/// What the headers of [`request_headers`] count for, at least.
+const HEADERS: u64 = 3 * 64;
+
 /// Says when it is dropped.
 struct Flag(Arc<AtomicBool>);
 
@@ -129,7 +132,11 @@ async fn a_stream_over_the_limit_is_503_and_not_a_grpc_error() {
     let mut second = Call::on(channel.clone()).await;
     // The answer may be there before the first message.
     second.try_send(request_headers(&[], true)).await;
-    assert_eq!(status(&second.answer().await), 503);
+    let answer = second.answer().await;
+    assert_eq!(status(&answer), 503);
+    let headers = immediate(&answer).headers.as_ref().unwrap();
+    let reason = set_header(headers, "x-llm-d-request-dropped-reason");
+    assert_eq!(reason, Some("rejected-saturated"));
     second.ended().await;
     assert_eq!(picker.stats.streams_over_limit.get(), 1);
     drop(first);
@@ -141,19 +148,21 @@ async fn a_stream_over_the_limit_is_503_and_not_a_grpc_error() {
 async fn bytes_of_all_streams_are_bounded_and_given_back() {
     let picker = Picker::with(Settings {
         body_bytes_max: 1_000,
-        buffered_bytes_max: 1_500,
+        buffered_bytes_max: 2_000,
         ..settings()
     })
     .await;
     let first = picker.call().await;
     first.send(request_headers(&[], false)).await;
     first.send(request_body(&[b'x'; 1_000], false)).await;
-    until(|| picker.stats.bytes_buffered.get() == 1_000).await;
+    until(|| picker.stats.bytes_buffered.get() >= 1_000 + HEADERS).await;
 
     let mut second = picker.call().await;
     second.send(request_headers(&[], false)).await;
-    second.send(request_body(&[b'x'; 501], true)).await;
-    assert_eq!(status(&second.answer().await), 503);
+    second.send(request_body(&[b'x'; 900], true)).await;
+    let answer = second.answer().await;
+    assert_eq!(status(&answer), 503);
+    assert_eq!(immediate(&answer).details, "kvatlas_crowded");
 
     drop(first);
     until(|| picker.stats.bytes_buffered.get() == 0).await;
@@ -186,7 +195,7 @@ async fn abandoned_and_half_closed_streams_free_everything() {
         call.send(request_body(&[b'x'; 1_000], false)).await;
         calls.push(call);
     }
-    until(|| picker.stats.bytes_buffered.get() == 30_000).await;
+    until(|| picker.stats.bytes_buffered.get() >= 30 * (1_000 + HEADERS)).await;
     for call in calls.iter_mut().take(15) {
         call.half_close();
         call.ended().await;

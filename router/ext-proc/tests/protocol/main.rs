@@ -4,6 +4,7 @@ mod drain;
 mod health;
 mod hostile;
 mod limits;
+mod memory;
 mod messages;
 mod picker;
 mod refusals;

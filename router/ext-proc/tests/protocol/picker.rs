@@ -219,6 +219,11 @@ impl Picker {
         connect(format!("http://{}", self.address)).await
     }
 
+    /// Whether at least so many bytes are counted.
+    pub(crate) fn holds(&self, bytes: u64) -> bool {
+        self.stats.bytes_buffered.get() >= bytes
+    }
+
     /// A stream on a connection of its own.
     pub(crate) async fn call(&self) -> Call {
         Call::on(self.channel().await).await
