@@ -64,6 +64,12 @@ impl Candidate {
         host_and_port(address).0
     }
 
+    /// The port of any address, if it has one.
+    #[must_use]
+    pub fn port_of(address: &str) -> Option<&str> {
+        host_and_port(address).1
+    }
+
     /// `ip` or `ip:port`.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -5,7 +5,8 @@
 //!                                  Expire ──────────────────────────────▲
 //! ```
 //! What is recorded goes through the store that the endpoint belongs to, and comes
-//! back by its watch, here and at every other scorer. Nothing is kept here.
+//! back by its watch, here and at every other scorer. Nothing is kept here. Times are
+//! the store's: scorers' clocks differ.
 
 mod error;
 mod expiry;
@@ -13,7 +14,7 @@ mod names;
 mod queue;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use indexer_store::IndexWriter;
@@ -39,6 +40,8 @@ pub struct Routes {
     queues: Vec<Queue>,
     /// The longest that a call may take.
     deadline: Duration,
+    /// How long an estimate counts after its last use.
+    estimated_lifetime: Duration,
     metrics: RouteMetrics,
 }
 
@@ -48,6 +51,10 @@ pub struct RouteWriting {
     stores: Vec<(Arc<dyn IndexWriter>, Work)>,
     metrics: RouteMetrics,
 }
+
+/// Keys that an endpoint's estimates may always have: all recorders share them, and
+/// one that asks for fewer must not take them from the others.
+const CAPACITY_MIN: u32 = 1024;
 
 /// What is counted of a call.
 const REMOVAL: &str = "removal";
@@ -72,6 +79,7 @@ impl Routes {
             cluster,
             queues,
             deadline: scorer.limits().deadline,
+            estimated_lifetime: scorer.limits().estimated_lifetime,
             metrics: metrics.clone(),
         };
         let writing = RouteWriting {
@@ -145,21 +153,21 @@ impl Routes {
             let given = names::Given::new(&directory, replica, &self.cluster, &route.endpoint)?;
             given.publisher(route.rank)
         };
-        let now = now();
-        let (kind, expires_at, capacity) = match route.claim {
+        let (kind, lifetime, capacity) = match route.claim {
             RouteClaim::Speculative { lifetime } => {
-                let micros = u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX);
-                let expires_at = Timestamp(now.0.saturating_add(micros));
-                let keys = limits::ROUTE_CAPACITY;
-                (RouteKind::Speculative, Some(expires_at), keys)
+                (RouteKind::Speculative, lifetime, limits::ROUTE_CAPACITY)
             }
-            RouteClaim::Estimated { capacity } => (RouteKind::Estimated, None, capacity),
+            RouteClaim::Estimated { capacity } => {
+                let lifetime = self.estimated_lifetime;
+                (RouteKind::Estimated, lifetime, capacity.max(CAPACITY_MIN))
+            }
         };
+        let micros = u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX);
         let command = Command::RouteRecorded(RouteRecorded {
             publisher,
             kind,
-            recorded_at: now,
-            expires_at,
+            recorded_at: RouteRecorded::BY_STORE,
+            expires_at: Some(Timestamp(micros)),
             capacity,
             keys: route.keys,
         });
@@ -237,11 +245,4 @@ impl RouteWriting {
         });
         join_all(each).await;
     }
-}
-
-/// The time by this process's clock, by which routes expire.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.unwrap_or_default().as_micros();
-    Timestamp(u64::try_from(micros).unwrap_or(u64::MAX))
 }

@@ -26,6 +26,9 @@ pub struct ScorerLimits {
     pub per_stream: usize,
     /// The longest that a query without a deadline of its own may take.
     pub deadline: Duration,
+    /// How long an estimated route counts after its last use; speculative ones name
+    /// their own lifetime.
+    pub estimated_lifetime: Duration,
 }
 
 impl Default for ScorerLimits {
@@ -37,6 +40,7 @@ impl Default for ScorerLimits {
             streams: 256,
             per_stream: 32,
             deadline: Duration::from_secs(10),
+            estimated_lifetime: Duration::from_secs(3600),
         }
     }
 }

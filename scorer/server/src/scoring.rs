@@ -293,11 +293,9 @@ fn filter(
     target: &Target<'_>,
     candidates: &CandidateSet<'_>,
 ) -> HolderFilter {
-    let named = directory.publishers().filter(|known| {
-        (known.is_routed_only() || serves(known, &target.model))
-            && candidates.naming(&known.name).next().is_some()
-    });
+    let named = candidates.known(directory).into_iter();
     named
+        .filter(|known| known.is_routed_only() || serves(known, &target.model))
         .flat_map(|known| [known.holder, known.speculative])
         .flatten()
         .collect()

@@ -49,7 +49,8 @@ impl IndexerService for PodService {
         let query = query.map_err(Into::into);
         let outcome = self.scorer.score(Rpc::GetPodScores, query, timeout).await?;
         let scoring = self.scorer.scoring();
-        let shared = SharedAddresses::of(scoring.replicas());
+        let listed = outcome.rows.iter().map(|row| &row.publisher.endpoint);
+        let shared = SharedAddresses::among(scoring.replicas(), listed);
         let scores = pod_scores(&outcome, &candidates, scoring.weights(), &shared);
         Ok(Response::new(GetPodScoresResponse { scores }))
     }

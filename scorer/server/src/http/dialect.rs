@@ -57,7 +57,8 @@ fn in_dialect(http: &Http, asked: &Asked, rows: &[Row]) -> Response {
         .iter()
         .filter(|row| asked.wants(row, &http.instances))
         .collect();
-    let shared = SharedAddresses::of(http.scorer.scoring().replicas());
+    let listed = rows.iter().map(|row| &row.publisher.endpoint);
+    let shared = SharedAddresses::among(http.scorer.scoring().replicas(), listed);
     let counts = by_rank::by_instance(&rows, |endpoint| http.instances.id(endpoint, &shared));
     match (asked.dialect, asked.no_group()) {
         (Dialect::Dynamo, Some(failure)) if rows.is_empty() => reply::failure(&failure),

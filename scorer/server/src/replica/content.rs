@@ -22,13 +22,13 @@ pub struct RevisionWentBack {
     pub to: Revision,
 }
 
-/// How much is known only from routing decisions that engines have not confirmed.
+/// How much is known only from routing decisions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Speculative {
-    /// Publishers that have, or lately had, such blocks.
+pub(crate) struct Routed {
+    /// Holders of such blocks that have, or lately had, any.
     pub(crate) holders: usize,
-    /// Their blocks.
-    pub(crate) blocks: u64,
+    /// Blocks that engines have not confirmed yet.
+    pub(crate) speculative: u64,
 }
 
 /// What is known as of one revision, or a little later.
@@ -81,16 +81,18 @@ impl Content {
         self.held.lock().of(holder)
     }
 
-    /// What of the content is known only from routing decisions that engines have
-    /// not confirmed yet.
-    pub(crate) fn speculative(&self) -> Speculative {
+    /// What of the content is known only from routing decisions.
+    pub(crate) fn routed(&self) -> Routed {
         let directory = self.directory();
         let held = self.held.lock();
-        let holders = directory.publishers().filter_map(|known| known.speculative);
-        holders.fold(Speculative::default(), |so_far, holder| Speculative {
-            holders: so_far.holders + 1,
-            blocks: so_far.blocks + held.of(holder).iter().sum::<u64>(),
-        })
+        let mut routed = Routed::default();
+        for known in directory.publishers() {
+            let holders = [known.speculative, known.estimated];
+            routed.holders += holders.iter().flatten().count();
+            let blocks = known.speculative.map(|holder| held.of(holder));
+            routed.speculative += blocks.unwrap_or_default().iter().sum::<u64>();
+        }
+        routed
     }
 
     /// Applies changes in order. Only one caller at a time.

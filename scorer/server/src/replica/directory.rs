@@ -1,11 +1,16 @@
 //! Who is who: publishers, their holders, and the key spaces of every model.
 
+mod counted;
+mod hosts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use proto_model::{Delta, Holder, KeySpace, Publisher, PublisherStatus, Source, SpaceAnnounced};
 
 use super::label::Label;
+use counted::Counted;
+use hosts::Hosts;
 
 /// One publisher, as far as deltas have told.
 #[derive(Debug, Clone)]
@@ -65,6 +70,11 @@ type Key = (Publisher, Option<String>);
 pub struct Directory {
     label: Option<Label>,
     publishers: BTreeMap<Key, KnownPublisher>,
+    hosts: Hosts,
+    /// The base models that publishers serve.
+    served: Counted,
+    /// The clusters of publishers' own names, where a label stands in their place.
+    own_clusters: Counted,
     holders: HashMap<Holder, (Key, Source)>,
     /// Spaces by base model, with the number of publishers in each.
     spaces: BTreeMap<String, BTreeMap<Arc<KeySpace>, usize>>,
@@ -106,6 +116,20 @@ impl Directory {
             .map(|(_, known)| known)
     }
 
+    /// The publishers that a candidate of this address can name: those at its host,
+    /// and if it has a port, only those with the same one or none.
+    pub fn at_address(&self, address: &str) -> impl Iterator<Item = &KnownPublisher> {
+        let keys = self.hosts.at(address);
+        keys.filter_map(|key| self.publishers.get(key))
+    }
+
+    /// The cluster of all publishers' own names, if a label stands in its place
+    /// and it is one.
+    #[must_use]
+    pub fn own_cluster(&self) -> Option<&str> {
+        self.own_clusters.only()
+    }
+
     /// How many publishers there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -121,21 +145,14 @@ impl Directory {
     /// The base models that somebody serves or has stored blocks of, by name.
     #[must_use]
     pub fn models(&self) -> BTreeSet<&str> {
-        let served = self
-            .publishers()
-            .map(KnownPublisher::model)
-            .filter(|name| !name.is_empty());
-        self.spaces
-            .keys()
-            .map(String::as_str)
-            .chain(served)
-            .collect()
+        let stored = self.spaces.keys().map(String::as_str);
+        stored.chain(self.served.names()).collect()
     }
 
     /// Whether somebody serves the model, or has stored blocks of it.
     #[must_use]
     pub fn knows_model(&self, model: &str) -> bool {
-        self.spaces.contains_key(model) || self.publishers().any(|known| known.model() == model)
+        self.spaces.contains_key(model) || self.served.has(model)
     }
 
     /// The key spaces of a model, adapters' included.
@@ -176,7 +193,10 @@ impl Directory {
                     publisher: key.0.clone(),
                     ..status.clone()
                 };
-                self.entry(&key).status = Some(status);
+                self.served.add(&status.model);
+                if let Some(before) = self.entry(&key).status.replace(status) {
+                    self.served.remove(&before.model);
+                }
             }
             Delta::Space(announced) => self.announce(announced),
             Delta::PublisherRemoved { publisher } => self.remove(publisher),
@@ -195,9 +215,13 @@ impl Directory {
     }
 
     fn entry(&mut self, key: &Key) -> &mut KnownPublisher {
-        self.publishers
-            .entry(key.clone())
-            .or_insert_with(|| KnownPublisher {
+        let (hosts, own_clusters) = (&mut self.hosts, &mut self.own_clusters);
+        self.publishers.entry(key.clone()).or_insert_with(|| {
+            hosts.add(key);
+            if let Some(cluster) = &key.1 {
+                own_clusters.add(cluster);
+            }
+            KnownPublisher {
                 name: Arc::new(key.0.clone()),
                 own_cluster: key.1.clone(),
                 status: None,
@@ -205,7 +229,8 @@ impl Directory {
                 speculative: None,
                 estimated: None,
                 spaces: BTreeSet::new(),
-            })
+            }
+        })
     }
 
     fn end(&mut self, holder: Holder) {
@@ -245,6 +270,11 @@ impl Directory {
         let Some(known) = self.publishers.remove(&key) else {
             return;
         };
+        self.hosts.remove(&key);
+        if let Some(cluster) = &known.own_cluster {
+            self.own_clusters.remove(cluster);
+        }
+        self.served.remove(known.model());
         for holder in known.holders() {
             self.holders.remove(&holder);
         }

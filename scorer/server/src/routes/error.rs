@@ -57,9 +57,7 @@ impl From<EndpointError> for RouteError {
 impl From<Refusal> for RouteError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(match refusal {
-            Refusal::TooManyPublishers => {
-                "the store knows as many endpoints as it may; remove those that are gone"
-            }
+            Refusal::TooManyPublishers => "the store can take no further endpoint",
             Refusal::TooManyRoutes => {
                 "the store remembers as many routes as it may, all of other endpoints; lower their \
                  capacity, or remove endpoints that are gone"

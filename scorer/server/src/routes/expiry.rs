@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexer_store::IndexWriter;
-use proto_model::{Batch, Command};
+use proto_model::{Batch, Command, RouteRecorded};
 use tokio::time::{sleep, timeout};
 
-use super::now;
 use crate::metrics::RouteMetrics;
 use crate::replica::Replica;
 
-/// How often expired routes are dropped, about: they count for so much longer.
+/// How often expired speculative routes are dropped, about: they count for so much
+/// longer.
 const EVERY_MS: u64 = 1000;
 
 /// Scorers do it at different moments, so that one of them mostly suffices.
 const JITTER_MS: u64 = 500;
 
-/// Looks after which an endpoint's empty list of routes is worth a command: the
-/// store keeps it for a while, and then lets go of it.
+/// Looks after which estimates are worth a command, since they last for long, and
+/// so are empty lists, which the store keeps for a while.
 const EMPTY_EVERY: u32 = 60;
 
 /// The longest that one append may take before the next look.
@@ -36,12 +36,11 @@ pub(super) async fn expire(
     loop {
         let jitter = RandomState::new().hash_one(idle) % JITTER_MS;
         sleep(Duration::from_millis(EVERY_MS - JITTER_MS / 2 + jitter)).await;
-        let speculative = replica.content().speculative();
-        idle = if speculative.blocks > 0 { 0 } else { idle + 1 };
+        let routed = replica.content().routed();
+        idle = if routed.speculative > 0 { 0 } else { idle + 1 };
         let due = match idle {
             0 => true,
-            // The last ones have just expired elsewhere, or long ago.
-            looks => speculative.holders > 0 && looks % EMPTY_EVERY == 0,
+            looks => routed.holders > 0 && looks % EMPTY_EVERY == 0,
         };
         if due {
             append(writer.as_ref(), &metrics).await;
@@ -51,7 +50,9 @@ pub(super) async fn expire(
 
 /// What is not dropped now is dropped next time.
 async fn append(writer: &dyn IndexWriter, metrics: &RouteMetrics) {
-    let commands = vec![Command::Expire { until: now() }];
+    // This process's clock may be wrong, and would speak for all.
+    let until = RouteRecorded::BY_STORE;
+    let commands = vec![Command::Expire { until }];
     let batch = Batch { commands };
     let result = match timeout(APPEND_MAX, writer.append(&batch)).await {
         Ok(Ok(_)) => "ok",

@@ -82,7 +82,8 @@ impl<'a> Given<'a> {
         let (address, named) = (endpoint.address(), endpoint.cluster().unwrap_or(own));
         let (listed, own) = match replica.label() {
             None => (named, named.to_owned()),
-            Some(label) => (label, own_cluster(directory, label)),
+            // Until any is known, and where there are several, the label stands for it.
+            Some(label) => (label, directory.own_cluster().unwrap_or(label).to_owned()),
         };
         Ok(Self {
             directory,
@@ -201,17 +202,4 @@ fn beginning_with<'a>(
 
 fn only<T>(mut found: Vec<T>) -> Option<T> {
     found.pop().filter(|_| found.is_empty())
-}
-
-/// The cluster in the own names of a labelled store's endpoints, if it is one;
-/// until any is known, and where there are several, the label stands for it.
-fn own_cluster(directory: &Directory, label: &str) -> String {
-    let mut known = directory
-        .publishers()
-        .filter_map(|known| known.own_cluster.as_deref());
-    let first = known.next().unwrap_or(label);
-    match known.all(|cluster| cluster == first) {
-        true => first.to_owned(),
-        false => label.to_owned(),
-    }
 }

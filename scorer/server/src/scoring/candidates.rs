@@ -1,9 +1,14 @@
 //! Whom a query asks about.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proto_api::Candidate;
 use proto_model::Publisher;
+
+use crate::replica::{Directory, KnownPublisher};
+
+/// Publishers per candidate from which on looking each up beats a walk.
+const WALKED: usize = 4;
 
 /// A query's candidates, found by host: a fleet times a long list would take
 /// longer than the lookup itself.
@@ -38,6 +43,25 @@ impl<'a> CandidateSet<'a> {
             .iter()
             .copied()
             .filter(|index| self.candidates[*index].matches(publisher))
+    }
+
+    /// The publishers that are asked about, each once. Takes time in proportion to
+    /// the candidates, if there are any.
+    pub(crate) fn known<'d>(&self, directory: &'d Directory) -> Vec<&'d KnownPublisher> {
+        if self.is_all() {
+            return directory.publishers().collect();
+        }
+        let named = |known: &&KnownPublisher| self.naming(&known.name).next().is_some();
+        if directory.len() <= WALKED * self.len() {
+            return directory.publishers().filter(named).collect();
+        }
+        let mut listed = HashSet::new();
+        let near = self
+            .candidates
+            .iter()
+            .flat_map(|candidate| directory.at_address(candidate.address()));
+        let once = near.filter(|known| listed.insert(std::ptr::from_ref(*known)));
+        once.filter(named).collect()
     }
 
     /// The names of the candidates that `seen` has no mark for.

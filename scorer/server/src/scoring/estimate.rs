@@ -138,16 +138,16 @@ impl Scoring {
 
 impl Question<'_> {
     fn of<'a>(&self, content: &'a Content, directory: &Directory) -> Asked<'a> {
-        let holders = directory.publishers().filter(|known| self.names(known));
-        let holders = holders.filter_map(|known| known.estimated);
+        let holders = || {
+            let named = self.candidates.known(directory).into_iter();
+            named
+                .filter_map(|known| known.estimated)
+                .collect::<HolderFilter>()
+        };
         Asked {
             index: content.index(),
-            filter: (!self.candidates.is_all()).then(|| holders.collect::<HolderFilter>()),
+            filter: (!self.candidates.is_all()).then(holders),
         }
-    }
-
-    fn names(&self, known: &KnownPublisher) -> bool {
-        self.candidates.is_all() || self.candidates.naming(&known.name).next().is_some()
     }
 
     /// Names and ratios, in no order. Marks the candidates that are known.
@@ -184,7 +184,7 @@ impl Question<'_> {
             .iter()
             .map(|row| std::sync::Arc::as_ptr(&row.publisher))
             .collect();
-        let known = directory.publishers().filter(|known| self.names(known));
+        let known = self.candidates.known(directory).into_iter();
         for known in known.filter(|known| known.estimated.is_some()) {
             for index in self.candidates.naming(&known.name) {
                 seen[index] = true;

@@ -220,7 +220,10 @@ impl Unmatched<'_> {
         let listed: HashSet<*const Publisher> =
             rows.iter().map(|row| Arc::as_ptr(&row.publisher)).collect();
         let model = &self.target.model;
-        for known in directory.publishers().filter(|known| serves(known, model)) {
+        for known in self.candidates.known(directory) {
+            if !serves(known, model) {
+                continue;
+            }
             let named = self.mark(&known.name) || self.candidates.is_all();
             if named && !listed.contains(&Arc::as_ptr(&known.name)) {
                 let space = known.spaces.iter().find(|space| space.model == *model);

@@ -29,6 +29,30 @@ impl SharedAddresses {
         Self(shared)
     }
 
+    /// Of those among the endpoints.
+    pub(crate) fn among<'a>(
+        replicas: &Replicas,
+        endpoints: impl Iterator<Item = &'a Endpoint>,
+    ) -> Self {
+        let view = View::of(replicas);
+        let directories = view.directories();
+        let elsewhere = |endpoint: &&Endpoint| {
+            let near = directories
+                .iter()
+                .flat_map(|directory| directory.at_address(endpoint.address()));
+            let mut names = near.map(|known| &known.name.endpoint);
+            names.any(|name| {
+                name.address() == endpoint.address() && name.cluster() != endpoint.cluster()
+            })
+        };
+        let shared = endpoints.filter(elsewhere);
+        Self(
+            shared
+                .map(|endpoint| endpoint.address().to_owned())
+                .collect(),
+        )
+    }
+
     /// The endpoint's address, if that says which endpoint it is.
     pub(crate) fn name<'a>(&self, endpoint: &'a Endpoint) -> Cow<'a, str> {
         match self.0.contains(endpoint.address()) {

@@ -17,7 +17,7 @@ use proto_api::v1::{
 use proto_api::{Failure, FailureKind, ScoreQuery};
 use proto_model::{Medium, Revision};
 use scorer_index::IndexLimits;
-use scorer_server::{FollowSettings, Replica, Routes};
+use scorer_server::{FollowSettings, ModelsConfig, Replica, Routes, ScorerLimits};
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -156,9 +156,66 @@ async fn nothing_is_appended_when_nothing_can_expire() {
     };
     let recorded = routes.record(estimated.try_into(), None).await;
     assert_eq!(recorded, Ok(world.store.revision()));
+    let removed = RemoveEndpointRequest {
+        address: "10.0.0.9:8000".to_owned(),
+        ..Default::default()
+    };
+    let removed = routes.remove(removed.try_into(), None).await;
+    assert_eq!(removed, Ok(world.store.revision()));
+    let replica = world.scorer.scoring().replicas().first();
+    replica.reached(world.store.revision()).await;
     let before = world.store.revision();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(world.store.revision(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn estimates_expire_too() {
+    let limits = ScorerLimits {
+        estimated_lifetime: Duration::from_millis(1),
+        ..ScorerLimits::default()
+    };
+    let world = World::with(ModelsConfig::default(), limits).await;
+    let writers = vec![Arc::clone(&world.store) as _];
+    let (routes, writing) = Routes::new(&world.scorer, "default".to_owned(), writers);
+    tokio::spawn(writing.run(world.stop.clone()));
+    let estimated = RecordRouteRequest {
+        kind: RouteKind::Estimated.into(),
+        lifetime_ms: 0,
+        ..route("10.0.0.9:8000", vec![1, 2])
+    };
+    let recorded = routes.record(estimated.try_into(), None).await;
+    let replica = world.scorer.scoring().replicas().first();
+    replica.reached(recorded.expect("recorded")).await;
+    let memberships = || replica.content().index().stats().memberships;
+    assert_eq!(memberships(), 2);
+    let start = Instant::now();
+    while memberships() > 0 {
+        assert!(start.elapsed() < PATIENCE, "never expires");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn no_single_record_takes_an_endpoints_estimates_away() {
+    let (world, _) = world_with_one().await;
+    let channel = serve(&world).await;
+    let mut routes = RoutesClient::new(channel);
+    let mut last = 0;
+    for (keys, capacity) in [((1..=1024).collect(), 0), (vec![1], 1)] {
+        let estimated = RecordRouteRequest {
+            kind: RouteKind::Estimated.into(),
+            lifetime_ms: 0,
+            capacity,
+            ..route("10.0.0.9:8000", keys)
+        };
+        let recorded = routes.record(estimated).await.expect("recorded");
+        last = recorded.into_inner().revision;
+    }
+    let replica = world.scorer.scoring().replicas().first();
+    replica.reached(Revision(last)).await;
+    let held = replica.content().index().stats().memberships;
+    assert_eq!(held, 1 + 1024);
 }
 
 #[tokio::test]
