@@ -252,6 +252,7 @@ pub(crate) fn scorer_limits(section: &ScorerSection) -> ScorerLimits {
         },
         streams: section.streams,
         deadline: section.deadline.duration(),
+        estimated_lifetime: section.estimated_lifetime.duration(),
         ..Default::default()
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct ScorerSection {
     /// Whether routes are recorded and endpoints removed for those who ask
     /// (`kvatlas.v1.Routes`); otherwise the stores are only read.
     pub(crate) accept_routes: bool,
+    /// How long an estimated route counts after its last use.
+    pub(crate) estimated_lifetime: HumanDuration,
     /// How endpoints (`cluster/ip:port`) are called in answers to `/query` and
     /// `/query_by_hash`; others are called by their address.
     pub(crate) instances: BTreeMap<String, String>,
@@ -87,6 +89,7 @@ impl Default for ScorerSection {
             request_bytes: ByteSize::mib(8),
             trust_request_chat_template: false,
             accept_routes: true,
+            estimated_lifetime: HumanDuration::from_secs(3600),
             instances: BTreeMap::new(),
             drain_delay: HumanDuration::from_secs(5),
             stores: Vec::new(),
@@ -120,6 +123,13 @@ impl ScorerSection {
             if value == 0 {
                 mistakes.push(format!("scorer.{key}"), 0, "at least 1");
             }
+        }
+        if self.estimated_lifetime.duration().is_zero() {
+            mistakes.push(
+                "scorer.estimated_lifetime",
+                self.estimated_lifetime,
+                "more than 0s",
+            );
         }
         if self.index_memory.bytes() < 1 << 20 {
             mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");
