@@ -75,12 +75,12 @@ impl Limits {
     /// The first message carries no body: one that is too long need not be read to
     /// its end.
     fn check_length(&self, length: usize, first: bool) -> Result<(), Unread> {
-        if length > self.message {
-            return Err(Unread::Message(self.message));
-        }
         let most = self.headers.saturating_add(self.metadata);
         if first && length > most.saturating_add(FIRST_REST_BYTES) {
             return Err(Unread::Headers(self.headers));
+        }
+        if length > self.message {
+            return Err(Unread::Message(self.message));
         }
         Ok(())
     }
@@ -336,11 +336,15 @@ mod tests {
     async fn what_is_announced_too_long_is_not_waited_for() {
         let shared = shared(1 << 30);
         let most = shared.settings.headers_bytes_max;
-        let mut head = messages(framed(2 * most, b""), &shared);
-        assert_eq!(head.next().await, Err(Unread::Headers(most)));
+        for length in [2 * most, 60 * most] {
+            let mut head = messages(framed(length, b""), &shared);
+            assert_eq!(head.next().await, Err(Unread::Headers(most)));
+        }
         let most = shared.settings.message_bytes_max;
-        let mut any = messages(framed(most + 1, b""), &shared);
-        assert_eq!(any.next().await, Err(Unread::Message(most)));
+        let empty = framed(0, b"");
+        let mut later = messages([empty, framed(most + 1, b"")].concat(), &shared);
+        assert_eq!(later.next().await, Ok(Some(ProcessingRequest::default())));
+        assert_eq!(later.next().await, Err(Unread::Message(most)));
     }
 
     #[tokio::test]
