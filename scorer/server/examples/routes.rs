@@ -4,7 +4,8 @@
 //!
 //! Sixteen endpoints, an embedded store in memory. Conversations of 32 KiB (512
 //! blocks of text, a quarter of it common to all) are estimated and recorded, first
-//! one after another, then 256 at a time.
+//! one after another, then 256 at a time. Then two candidates are asked about before
+//! and after routes to 100,000 made-up endpoints.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -29,6 +30,7 @@ const PROMPT_BYTES: usize = 32 << 10;
 const ALONE: usize = 2000;
 const TOGETHER: usize = 20_000;
 const AT_A_TIME: usize = 256;
+const MADE_UP: usize = 100_000;
 
 struct Bench {
     scorer: Arc<Scorer>,
@@ -63,9 +65,32 @@ impl Bench {
         outcome.expect("an answer").into_answer()
     }
 
+    /// What a question about two candidates takes.
+    async fn ask_about_two(&self, what: &str) {
+        let mut asked = Vec::new();
+        for _ in 0..ALONE / 10 {
+            let candidates = ["10.0.0.1:8000", "10.0.0.2:8000"];
+            let query = ScoreQuery {
+                estimation: Some(Estimation::default()),
+                candidates: candidates.map(|name| name.parse().expect("valid")).to_vec(),
+                ..ScoreQuery::new("", Input::Chat(body(1).into()))
+            };
+            let start = Instant::now();
+            let outcome = self.scorer.score(Rpc::Score, Ok(query), None).await;
+            asked.push(start.elapsed());
+            outcome.expect("an answer");
+        }
+        print(what, asked);
+    }
+
     async fn record(&self, number: usize, keys: Vec<u64>) {
+        let address = format!("10.0.0.{}:8000", number % ENDPOINTS);
+        self.record_at(address, keys).await;
+    }
+
+    async fn record_at(&self, address: String, keys: Vec<u64>) {
         let request = RecordRouteRequest {
-            address: format!("10.0.0.{}:8000", number % ENDPOINTS),
+            address,
             kind: RouteKind::Estimated.into(),
             keys,
             ..Default::default()
@@ -116,5 +141,15 @@ async fn main() {
     calls.buffer_unordered(AT_A_TIME).collect::<()>().await;
     let rate = TOGETHER as f64 / start.elapsed().as_secs_f64();
     println!("records of {blocks} keys, {AT_A_TIME} at a time: {rate:.0}/s");
+
+    bench.ask_about_two("two candidates").await;
+    let calls = stream::iter(0..MADE_UP).map(|number| async move {
+        let [_, high, middle, low] = (number as u32).to_be_bytes();
+        let address = format!("10.{}.{middle}.{low}:80", high + 1);
+        bench.record_at(address, vec![number as u64]).await;
+    });
+    calls.buffer_unordered(AT_A_TIME).collect::<()>().await;
+    let what = format!("two candidates, after routes to {MADE_UP} made-up endpoints");
+    bench.ask_about_two(&what).await;
     stop.cancel();
 }
