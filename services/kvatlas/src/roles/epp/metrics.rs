@@ -218,7 +218,7 @@ impl EppCollector {
             "Streams of gateways",
             stats.streams_open.get(),
         )?;
-        let help = "Bytes of bodies that wait for their decision";
+        let help = "Bytes held for streams: headers, hints, bodies";
         writer.gauge("buffered_bytes", help, stats.bytes_buffered.get())?;
         let refused = RefusedKind::ALL.map(|kind| (kind.label(), stats.refused(kind).get()));
         writer.counts("refused", "Requests refused, by why", "reason", refused)?;
