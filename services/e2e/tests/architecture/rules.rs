@@ -134,7 +134,9 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
         "minijinja" | "minijinja-contrib" => &["scorer-prompt"],
         // The hub's files, and the operator's commands.
         "ureq" => &["scorer-prompt", "services-kvatlas"],
-        "prost" | "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
+        // The picker reads Envoy's messages in bounds of its own.
+        "prost" => &["proto-api", "router-ext-proc"],
+        "prost-types" | "protox" | "tonic-prost" | "tonic-prost-build" => &["proto-api"],
         "postcard" => &["indexer-store", "indexer-store-raft", "indexer-store-redis"],
         // Manifests are YAML too.
         "serde_yaml_ng" => &["services-runtime", "router-discovery"],

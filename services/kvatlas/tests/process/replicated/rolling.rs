@@ -94,7 +94,11 @@ async fn one(
         let mut client = clients[(turn + step) % clients.len()].clone();
         match client.score(request.clone()).await {
             Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if status.code() == Code::Unavailable => last = status,
+            // tonic says cancelled of a question that the closing connection did
+            // not carry any more; whoever fails over asks the next one.
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => {
+                last = status;
+            }
             Err(status) => return Err(status),
         }
     }
