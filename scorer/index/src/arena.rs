@@ -5,7 +5,7 @@
 //! again only after the epoch has moved ([`Arena::wake`]), because a lookup may
 //! still be looking at it.
 
-use crate::shared::PAGE;
+use crate::page::PAGE;
 
 const WORDS: usize = PAGE / 64;
 
@@ -36,6 +36,8 @@ struct PageBook {
 pub(crate) enum Seek {
     /// Empty ones, and well-filled ones only if much is free altogether.
     Roomy,
+    /// Empty ones, and not those of new runs: for blocks that are moved together.
+    Packed,
     /// Any with a free slot.
     Any,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Arena {
     absent: Vec<u32>,
     /// Where the next run begins if it can.
     frontier: Option<u32>,
+    /// Where the next blocks are moved to.
+    packing: Option<u32>,
     /// Free slots in open pages.
     free: usize,
     /// Pages that exist.
@@ -96,12 +100,27 @@ impl Arena {
             return Some(self.mark_taken(next));
         }
         loop {
-            if let Some(slot) = self.frontier.and_then(|frontier| self.first_free(frontier)) {
-                self.frontier =
+            let frontier = self.frontier(seek);
+            if let Some(slot) = frontier.and_then(|frontier| self.first_free(frontier)) {
+                *self.frontier_mut(seek) =
                     Some(slot + 1).filter(|next| !(*next as usize).is_multiple_of(PAGE));
                 return Some(self.mark_taken(slot));
             }
-            self.frontier = Some(self.page_with_room(seek)? * PAGE as u32);
+            *self.frontier_mut(seek) = Some(self.page_with_room(seek)? * PAGE as u32);
+        }
+    }
+
+    fn frontier(&self, seek: Seek) -> Option<u32> {
+        match seek {
+            Seek::Packed => self.packing,
+            Seek::Roomy | Seek::Any => self.frontier,
+        }
+    }
+
+    fn frontier_mut(&mut self, seek: Seek) -> &mut Option<u32> {
+        match seek {
+            Seek::Packed => &mut self.packing,
+            Seek::Roomy | Seek::Any => &mut self.frontier,
         }
     }
 
@@ -163,8 +182,8 @@ impl Arena {
     }
 
     /// If so many pages are empty that it is worth it, strikes them out.
-    pub(crate) fn drop_empty_pages(&mut self) -> bool {
-        if self.empty.len() <= 2 + self.present / 8 {
+    pub(crate) fn drop_empty_pages(&mut self, idle: bool) -> bool {
+        if self.empty.len() <= 2 + if idle { 0 } else { self.present / 8 } {
             return false;
         }
         for page in std::mem::take(&mut self.empty) {
@@ -182,19 +201,35 @@ impl Arena {
         true
     }
 
-    /// If more than half of all slots are free, a page with few blocks, which
-    /// from now on takes no more.
-    pub(crate) fn choose_victim(&mut self) -> Option<u32> {
-        if self.present < 8 || self.free < self.present * PAGE / 2 {
+    /// If much of all slots is free (half, or a tenth when there is time), a page
+    /// with as much free, which from now on takes no more blocks.
+    pub(crate) fn choose_victim(&mut self, idle: bool) -> Option<u32> {
+        let (part, scan) = if idle {
+            (10, self.books.len())
+        } else {
+            (2, SCAN)
+        };
+        if self.present < 8 || self.free < self.present * PAGE / part {
             return None;
         }
-        let frontier = self.frontier.map(|slot| slot as usize / PAGE);
-        let worth = |book: &PageBook| (PAGE / 2..PAGE).contains(&usize::from(book.free_count));
-        let page = self.scan_for(|page, book| Some(page) != frontier && worth(book))?;
+        let fronts = [self.frontier, self.packing].map(|f| f.map(|slot| slot as usize / PAGE));
+        let worth = |book: &PageBook| (PAGE / part..PAGE).contains(&usize::from(book.free_count));
+        let page = self.scan_for(scan, |page, book| {
+            !fronts.contains(&Some(page)) && worth(book)
+        })?;
         let book = &mut self.books[page];
         book.state = State::Victim;
         self.free -= usize::from(book.free_count);
         Some(page as u32)
+    }
+
+    /// Lets a victim take blocks again, because its own find no other place.
+    pub(crate) fn spare(&mut self, page: u32) {
+        let book = &mut self.books[page as usize];
+        if book.state == State::Victim {
+            book.state = State::Open;
+            self.free += usize::from(book.free_count);
+        }
     }
 
     fn page_with_room(&mut self, seek: Seek) -> Option<u32> {
@@ -207,7 +242,8 @@ impl Arena {
         }
         let page = match seek {
             Seek::Roomy if self.free < self.present * PAGE / 4 => None,
-            Seek::Roomy => self.scan_for(|_, book| usize::from(book.free_count) >= PAGE / 8),
+            Seek::Roomy => self.scan_for(SCAN, |_, book| usize::from(book.free_count) >= PAGE / 8),
+            Seek::Packed => None,
             Seek::Any if self.free == 0 => None,
             Seek::Any => self
                 .books
@@ -218,8 +254,8 @@ impl Arena {
     }
 
     /// An open page that suits, among the next few.
-    fn scan_for(&mut self, suits: impl Fn(usize, &PageBook) -> bool) -> Option<usize> {
-        for _ in 0..SCAN.min(self.books.len()) {
+    fn scan_for(&mut self, few: usize, suits: impl Fn(usize, &PageBook) -> bool) -> Option<usize> {
+        for _ in 0..few.min(self.books.len()) {
             self.scan = (self.scan + 1) % self.books.len();
             let book = &self.books[self.scan];
             if book.state == State::Open && suits(self.scan, book) {

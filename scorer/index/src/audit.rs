@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashMap;
 
 use crate::lanes;
+use crate::page::PAGE;
 use crate::set_id::{SetId, SetView};
-use crate::shared::{Core, PAGE};
+use crate::shared::Core;
 
 /// Goes through all slots and the table. Returns blocks, and living memberships
 /// by holder slot.
@@ -15,6 +16,7 @@ pub(crate) fn audit(core: &Core) -> (usize, HashMap<u32, u64>) {
     let (mut blocks, mut references, mut memberships) = (0, HashMap::new(), HashMap::new());
     for (number, page) in core.pages.iter().enumerate() {
         let Some(page) = page.get() else { continue };
+        page.audit(core.seed);
         for offset in 0..PAGE {
             let set = page.set(offset);
             if set == SetId::EMPTY {

@@ -16,6 +16,7 @@ mod lookup;
 mod matching;
 #[cfg(test)]
 mod model_tests;
+mod page;
 mod roster;
 mod set_id;
 mod shared;

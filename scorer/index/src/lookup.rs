@@ -1,14 +1,13 @@
 //! One walk along a prompt's keys.
 //!
 //! Blocks that were stored together lie side by side, so most steps compare
-//! the next key in memory and find the same set id as before: no hashing and
-//! no set work. Both are checked for every single block, because any holder
-//! may have lost any block.
-
-use std::sync::atomic::Ordering;
+//! eight of the next keys with eight blocks in memory that have the same set as
+//! those before: no hashing and no set work. Every single block is compared,
+//! because any holder may have lost any block.
 
 use proto_model::BlockKey;
 
+use crate::page::{GROUP, PAGE};
 use crate::set_id::SetId;
 use crate::shared::{Core, Found, TOUCH, Torn};
 use crate::survivors::Step;
@@ -25,86 +24,154 @@ pub(crate) fn lookup(
     candidates: Option<&HolderFilter>,
 ) -> Result<(), Torn> {
     scratch.matches.clear();
-    let Some(mut found) = find_first(core, keys)? else {
+    let Some(mut walk) = Walk::begin(core, keys)? else {
         return Ok(());
     };
     let Scratch { matches, survivors } = scratch;
-    survivors.begin(core, found.set, candidates)?;
-    let (mut done, mut set, mut touched) = (1, found.set, 1);
-    while done < keys.len() && !survivors.is_empty() {
-        let run = same_set_run(found, set, &keys[done..]);
-        found.offset += run.length;
-        done += run.length;
-        found.set = match run.next {
-            Some(next) => {
-                found.offset += 1;
-                next
-            }
-            None if done == keys.len() => break,
-            None => {
-                if run.length < SCATTERED && done >= touched {
-                    touched = keys.len().min(done + TOUCH);
-                    core.touch(&keys[done..touched]);
-                }
-                let Some(elsewhere) = core.find(keys[done].0)? else {
-                    break;
-                };
-                found = elsewhere;
-                elsewhere.set
-            }
-        };
-        if found.set != set {
-            set = found.set;
+    survivors.begin(core, walk.set, candidates)?;
+    while !survivors.is_empty() {
+        walk.same_set();
+        let Some(next) = walk.next()? else { break };
+        if next.set != walk.set {
             survivors.intersect(
-                set,
+                next.set,
                 &mut Step {
                     core,
-                    position: done as u32,
+                    position: walk.done as u32,
                     matches,
                 },
             )?;
         }
-        done += 1;
+        walk.step(next);
     }
     survivors.finish(&mut Step {
         core,
-        position: done as u32,
+        position: walk.done as u32,
         matches,
     });
     Ok(())
 }
 
-fn find_first<'a>(core: &'a Core, keys: &[BlockKey]) -> Result<Option<Found<'a>>, Torn> {
-    keys.first().map_or(Ok(None), |key| core.find(key.0))
+/// Where a lookup stands.
+struct Walk<'a> {
+    core: &'a Core,
+    keys: &'a [BlockKey],
+    /// Keys whose blocks have been found.
+    done: usize,
+    /// The last block found.
+    at: Found<'a>,
+    /// Its set.
+    set: SetId,
+    /// Where the present run began.
+    run: usize,
+    /// Keys whose memory has been looked at beforehand.
+    touched: usize,
 }
 
-/// What follows a block in its page.
-struct Run {
-    /// Blocks that are the prompt's next ones and have the same set.
-    length: usize,
-    /// The set of the block after those, if that is the prompt's next, too.
-    next: Option<SetId>,
+/// Blocks that come next.
+struct Next<'a> {
+    /// The last of them.
+    at: Found<'a>,
+    set: SetId,
+    blocks: usize,
+    /// Whether they follow in memory, too.
+    beside: bool,
 }
 
-fn same_set_run(found: Found<'_>, set: SetId, keys: &[BlockKey]) -> Run {
-    let begin = found.offset + 1;
-    let stored = found.page.sets[begin..]
-        .iter()
-        .zip(&found.page.keys[begin..]);
-    let mut length = 0;
-    for ((stored_set, stored_key), key) in stored.zip(keys) {
-        // The set first: only then is the key surely the one that it belongs to.
-        let next = SetId(stored_set.load(Ordering::Acquire));
-        if stored_key.load(Ordering::Relaxed) != key.0 || next == SetId::EMPTY {
-            break;
-        }
-        if next != set {
-            return Run {
-                length,
-                next: Some(next),
-            };
-        }
-        length += 1;
+impl<'a> Walk<'a> {
+    fn begin(core: &'a Core, keys: &'a [BlockKey]) -> Result<Option<Self>, Torn> {
+        let Some(first) = keys.first() else {
+            return Ok(None);
+        };
+        Ok(core.find(first.0)?.map(|at| Self {
+            core,
+            keys,
+            done: 1,
+            at,
+            set: at.set,
+            run: 0,
+            touched: 1,
+        }))
     }
-    Run { length, next: None }
+
+    /// Takes all blocks that follow in memory and have the same set.
+    fn same_set(&mut self) {
+        loop {
+            let (next, keys) = (self.at.offset + 1, &self.keys[self.done..]);
+            if next >= PAGE || keys.is_empty() {
+                return;
+            }
+            let page = self.at.page;
+            let mut blocks = 0;
+            if next.is_multiple_of(GROUP) {
+                blocks = page.groups_with(next, self.set, keys, self.core.seed);
+            }
+            if blocks == 0 {
+                if page.set_of(next, keys[0].0) != Some(self.set) {
+                    return;
+                }
+                blocks = 1;
+            }
+            self.at.offset += blocks;
+            self.done += blocks;
+        }
+    }
+
+    /// The blocks that come next, wherever they are.
+    fn next(&mut self) -> Result<Option<Next<'a>>, Torn> {
+        if self.done == self.keys.len() {
+            return Ok(None);
+        }
+        match self.beside() {
+            Some(next) => Ok(Some(next)),
+            None => self.elsewhere(),
+        }
+    }
+
+    fn beside(&self) -> Option<Next<'a>> {
+        let (next, keys) = (self.at.offset + 1, &self.keys[self.done..]);
+        if next >= PAGE {
+            return None;
+        }
+        let page = self.at.page;
+        let found = |set, blocks| Next {
+            at: Found {
+                page,
+                offset: next + blocks - 1,
+                set,
+            },
+            set,
+            blocks,
+            beside: true,
+        };
+        if next.is_multiple_of(GROUP)
+            && let Some(set) = page.group_set(next, keys, self.core.seed)
+        {
+            return Some(found(set, GROUP));
+        }
+        page.set_of(next, keys[0].0).map(|set| found(set, 1))
+    }
+
+    fn elsewhere(&mut self) -> Result<Option<Next<'a>>, Torn> {
+        if self.done - self.run < SCATTERED && self.done >= self.touched {
+            self.touched = self.keys.len().min(self.done + TOUCH);
+            self.core.touch(&self.keys[self.done..self.touched]);
+        }
+        let found = self.core.find(self.keys[self.done].0)?;
+        Ok(found.map(|at| Next {
+            at,
+            set: at.set,
+            blocks: 1,
+            beside: false,
+        }))
+    }
+
+    fn step(&mut self, next: Next<'a>) {
+        if !next.beside {
+            self.run = self.done;
+        }
+        self.at = next.at;
+        self.set = next.set;
+        self.done += next.blocks;
+    }
 }

@@ -4,17 +4,15 @@
 #[cfg(test)]
 mod interleave;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use proto_model::{BlockKey, Holder};
 
+use crate::page::{PAGE, Page};
 use crate::set_id::SetId;
 use crate::table::{KeyHash, SUB_TABLES, SubTable};
-
-/// Blocks per page.
-pub(crate) const PAGE: usize = 1024;
 
 /// Words per set page; no record is longer.
 pub(crate) const SET_PAGE: usize = 8192;
@@ -86,41 +84,6 @@ pub(crate) fn directory<T>(
         page
     };
     (0..len).map(place).collect()
-}
-
-/// Blocks that lie side by side, in prefix order as far as possible.
-#[derive(Debug)]
-pub(crate) struct Page {
-    /// The key; meaningful only if the set, read *before* it, is not empty.
-    pub(crate) keys: [AtomicU64; PAGE],
-    /// Who holds the block; empty if the slot is free.
-    pub(crate) sets: [AtomicU32; PAGE],
-}
-
-impl Page {
-    pub(crate) fn new() -> Self {
-        Self {
-            keys: std::array::from_fn(|_| AtomicU64::new(0)),
-            sets: std::array::from_fn(|_| AtomicU32::new(0)),
-        }
-    }
-
-    /// The holder set of a slot.
-    pub(crate) fn set(&self, offset: usize) -> SetId {
-        SetId(self.sets[offset].load(Ordering::Acquire))
-    }
-
-    pub(crate) fn key(&self, offset: usize) -> u64 {
-        self.keys[offset].load(Ordering::Acquire)
-    }
-
-    pub(crate) fn put_set(&self, offset: usize, set: SetId) {
-        self.sets[offset].store(set.0, Ordering::Release);
-    }
-
-    pub(crate) fn put_key(&self, offset: usize, key: u64) {
-        self.keys[offset].store(key, Ordering::Release);
-    }
 }
 
 /// Records of holder sets: a header (count of lanes in the low 16 bits, above
@@ -215,22 +178,35 @@ impl Core {
         #[cfg(test)]
         interleave::now(self);
         let (page, offset) = self.page(slot)?;
-        let set = page.set(offset);
-        let same = set != SetId::EMPTY && page.key(offset) == key;
-        Ok(same.then_some(Found { page, offset, set }))
+        Ok(page
+            .set_of(offset, key)
+            .map(|set| Found { page, offset, set }))
     }
 
     /// Looks at the memory that a search for each of the keys will need, all of
     /// them side by side: the processor then waits once, not once per key.
     pub(crate) fn touch(&self, keys: &[BlockKey]) {
+        let mut hashes = [KeyHash::default(); TOUCH];
+        let hashes = &mut hashes[..keys.len().min(TOUCH)];
+        self.touch_entries(keys, hashes);
+        self.touch_blocks(hashes);
+    }
+
+    /// The part of [`Core::touch`] that concerns the table; gives the hashes.
+    pub(crate) fn touch_entries(&self, keys: &[BlockKey], hashes: &mut [KeyHash]) {
         let mut seen = 0;
-        for key in keys {
-            let hash = self.hash(key.0);
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = self.hash(key.0);
             let table = &self.table[hash.sub];
             seen ^= table.get(table.home(hash.tag)).tag();
         }
-        for key in keys {
-            let hash = self.hash(key.0);
+        std::hint::black_box(seen);
+    }
+
+    /// The part of [`Core::touch`] that concerns the blocks.
+    pub(crate) fn touch_blocks(&self, hashes: &[KeyHash]) {
+        let mut seen = 0;
+        for hash in hashes {
             if let Some(slot) = self.table[hash.sub].likely_slot(hash.tag)
                 && let Ok((page, offset)) = self.page(slot)
             {

@@ -17,7 +17,7 @@ const MIN_LEN: usize = 16;
 const TOMB: u64 = 1 << 32;
 
 /// Where a key belongs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KeyHash {
     /// Which piece.
     pub(crate) sub: usize,
@@ -96,15 +96,13 @@ impl SubTable {
         self.entries[at].store(entry, Ordering::Release);
     }
 
-    /// Adds an entry; true if it took an empty place rather than a tomb.
-    pub(crate) fn insert(&self, tag: u32, slot: u32) -> bool {
+    /// The first place that an entry with the tag can take.
+    pub(crate) fn vacancy(&self, tag: u32) -> usize {
         let mut at = self.home(tag);
         while self.get(at).slot().is_some() {
             at = self.next(at);
         }
-        let fresh = self.get(at).is_empty();
-        self.set(at, tag, slot);
-        fresh
+        at
     }
 
     /// Takes the entry away; returns how many places became empty again.
@@ -137,7 +135,7 @@ impl SubTable {
         for at in 0..self.entries.len() {
             let entry = self.get(at);
             if let Some(slot) = entry.slot() {
-                table.insert(entry.tag(), slot);
+                table.set(table.vacancy(entry.tag()), entry.tag(), slot);
             }
         }
         table
@@ -173,9 +171,18 @@ pub(crate) struct SubCount {
 }
 
 impl SubCount {
-    /// The length that the piece should be rebuilt to before one more entry.
+    /// The length that the piece should be rebuilt to before one more entry: the
+    /// same, if it is only that tombs have become many.
     pub(crate) fn grow_to(self, len: usize) -> Option<usize> {
-        (self.filled as usize >= len - len / 4).then(|| self.comfortable())
+        let is_full = self.filled as usize >= len - len / 4;
+        let is_large_enough = (self.live as usize) < len / 8 * 5;
+        is_full.then(|| {
+            if is_large_enough {
+                len
+            } else {
+                self.comfortable()
+            }
+        })
     }
 
     /// The length that the piece should be rebuilt to because it is too large.

@@ -22,8 +22,9 @@ use proto_model::{Delta, Holder};
 
 use crate::arena::Arena;
 use crate::intern::Interner;
+use crate::page::{PAGE, Page};
 use crate::roster::Roster;
-use crate::shared::{Core, PAGE, Page, Shared, directory};
+use crate::shared::{Core, Shared, directory};
 use crate::table::{SUB_TABLES, SubCount};
 use crate::{IndexLimits, IndexStats};
 use sweep::Round;
@@ -56,6 +57,8 @@ pub(crate) struct Writer {
     round: Option<Round>,
     /// The page being emptied, and the next offset in it.
     victim: Option<(u32, usize)>,
+    /// The group whose sets are being changed: its first slot.
+    open: Option<u32>,
     blocks: usize,
     memberships: u64,
     unknown_holder: u64,
@@ -75,6 +78,7 @@ impl Writer {
             roster: Roster::default(),
             round: None,
             victim: None,
+            open: None,
             blocks: 0,
             memberships: 0,
             unknown_holder: 0,
@@ -126,6 +130,7 @@ impl Writer {
             let steps = left.min(CHUNK * SWEEP_PER_KEY);
             left -= steps;
             self.keep_books(steps);
+            self.compact(steps / SWEEP_PER_KEY, true);
             if left == 0 || !self.is_untidy() {
                 break;
             }
@@ -133,6 +138,7 @@ impl Writer {
         if self.is_resting() {
             self.wake();
         }
+        self.drop_empty_pages(true);
         self.is_untidy()
     }
 
@@ -188,7 +194,7 @@ impl Writer {
             self.wake();
         }
         self.sweep(steps);
-        self.compact(steps / SWEEP_PER_KEY);
+        self.compact(steps / SWEEP_PER_KEY, false);
         self.widen_directories();
         self.sets.room = self.room();
     }
@@ -199,7 +205,7 @@ impl Writer {
         self.arena.wake();
         self.sets.wake(&self.core);
         self.roster.wake();
-        self.drop_empty_pages();
+        self.drop_empty_pages(false);
     }
 
     fn is_resting(&self) -> bool {
@@ -224,8 +230,8 @@ impl Writer {
         }
     }
 
-    fn drop_empty_pages(&mut self) {
-        if self.arena.drop_empty_pages() {
+    fn drop_empty_pages(&mut self, idle: bool) {
+        if self.arena.drop_empty_pages(idle) {
             let mut core = (*self.core).clone();
             let keep = |page: usize| page < self.arena.span() && self.arena.is_present(page);
             core.pages = directory(&core.pages, core.pages.len(), keep);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proto_model::{Medium, MediumSet};
 
-use super::{Core, Page};
+use super::Core;
+use crate::page::Page;
 use crate::set_id::SetId;
 
 type Action = Box<dyn FnOnce(&Core)>;
@@ -29,16 +30,15 @@ pub(super) fn now(core: &Core) {
 #[test]
 fn a_block_that_moves_between_entry_and_slot_is_followed() {
     let core = Core::new(7);
-    assert!(core.pages[0].set(Arc::new(Page::new())).is_ok());
+    assert!(core.pages[0].set(Arc::new(Page::new(core.seed))).is_ok());
     let (key, set) = (42, SetId::one(3, MediumSet::EMPTY.with(Medium::Gpu)));
     let hash = core.hash(key);
     let put = move |core: &Core, slot: u32| {
         let (page, offset) = core.page(slot).expect("just set");
-        page.put_key(offset, key);
-        page.put_set(offset, set);
+        page.put(offset, key, set, core.seed);
     };
     put(&core, 10);
-    core.table[hash.sub].insert(hash.tag, 10);
+    core.table[hash.sub].set(core.table[hash.sub].vacancy(hash.tag), hash.tag, 10);
     once(move |core| {
         put(core, 20);
         core.table[hash.sub].set(core.table[hash.sub].home(hash.tag), hash.tag, 20);

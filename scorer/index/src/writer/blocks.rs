@@ -5,16 +5,18 @@ use std::sync::Arc;
 use super::Writer;
 use crate::arena::Seek;
 use crate::lanes;
+use crate::page::{GROUP, Page};
 use crate::set_id::{SetId, SetView};
-use crate::shared::{Core, Page};
+use crate::shared::Core;
 use crate::table::KeyHash;
 
-/// Where the table names a block.
+/// What the table says about a key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) hash: KeyHash,
-    pub(super) at: usize,
-    pub(super) slot: u32,
+pub(super) enum Probe {
+    /// Its entry, and the slot where its block lies.
+    Found { at: usize, slot: u32 },
+    /// Nobody holds it; where its entry would go.
+    Vacant { at: usize },
 }
 
 impl Writer {
@@ -22,69 +24,88 @@ impl Writer {
     pub(super) fn near(&self, key: u64, last: Option<u32>) -> Option<u32> {
         let holds = |slot: &u32| {
             let page = self.core.page(*slot);
-            page.is_ok_and(|(page, at)| page.set(at) != SetId::EMPTY && page.key(at) == key)
+            page.is_ok_and(|(page, offset)| page.set_of(offset, key).is_some())
         };
         let behind = last?.checked_add(1).filter(holds);
         behind.or_else(|| last?.checked_sub(1).filter(holds))
     }
 
-    /// Finds a block's place in the table.
-    pub(super) fn place(&self, key: u64) -> Option<Place> {
-        let hash = self.core.hash(key);
+    /// Looks a key up in the table.
+    pub(super) fn probe(&self, hash: KeyHash, key: u64) -> Probe {
         let table = &self.core.table[hash.sub];
-        let mut at = table.home(hash.tag);
+        let (mut at, mut vacant) = (table.home(hash.tag), None);
         loop {
             let entry = table.get(at);
-            if entry.is_empty() {
-                return None;
-            }
-            if let Some(slot) = entry.slot().filter(|_| entry.tag() == hash.tag)
-                && self
-                    .core
-                    .page(slot)
-                    .is_ok_and(|(page, offset)| page.key(offset) == key)
-            {
-                return Some(Place { hash, at, slot });
+            match entry.slot() {
+                None if entry.is_empty() => {
+                    return Probe::Vacant {
+                        at: vacant.unwrap_or(at),
+                    };
+                }
+                None => vacant = vacant.or(Some(at)),
+                Some(slot) => {
+                    let page = self.core.page(slot);
+                    if entry.tag() == hash.tag
+                        && page.is_ok_and(|(page, offset)| page.key(offset) == key)
+                    {
+                        return Probe::Found { at, slot };
+                    }
+                }
             }
             at = table.next(at);
         }
     }
 
-    /// Adds a block, if possible right after the slot `after`. Its set must have
-    /// been counted; `None` if there is no memory.
-    pub(super) fn add(&mut self, key: u64, set: SetId, after: Option<u32>) -> Option<u32> {
-        let hash = self.core.hash(key);
-        if !self.make_entry_room(hash.sub) {
-            return None;
+    /// Adds a block that has no entry, if possible right after the slot `after`;
+    /// its entry goes to `at`. Its set must have been counted; `None` if there is
+    /// no memory.
+    pub(super) fn add(
+        &mut self,
+        (key, hash, mut at): (u64, KeyHash, usize),
+        set: SetId,
+        after: Option<u32>,
+    ) -> Option<u32> {
+        match self.make_entry_room(hash.sub) {
+            Room::Enough => {}
+            Room::Rebuilt => at = self.core.table[hash.sub].vacancy(hash.tag),
+            Room::None => return None,
         }
-        let slot = self.take_slot(after)?;
+        let slot = self.take_slot(after, Seek::Roomy)?;
         self.put(slot, key, set);
-        let fresh = self.core.table[hash.sub].insert(hash.tag, slot);
+        let table = &self.core.table[hash.sub];
         let count = &mut self.counts[hash.sub];
         count.live += 1;
-        count.filled += u32::from(fresh);
+        count.filled += u32::from(table.get(at).is_empty());
+        table.set(at, hash.tag, slot);
         self.blocks += 1;
         Some(slot)
     }
 
-    /// Drops a block whose set has become empty.
+    /// Drops the block in a slot, whose set has become empty.
     pub(super) fn drop_block(&mut self, slot: u32) {
-        let Ok((page, offset)) = self.core.page(slot) else {
+        if let Ok((page, offset)) = self.core.page(slot) {
+            let key = page.key(offset);
+            self.drop_key(key, self.core.hash(key));
+        }
+    }
+
+    /// The same for the block with a key.
+    pub(super) fn drop_key(&mut self, key: u64, hash: KeyHash) {
+        let Probe::Found { at, slot } = self.probe(hash, key) else {
             return;
         };
-        page.put_set(offset, SetId::EMPTY);
-        let Some(place) = self.place(page.key(offset)) else {
-            return;
-        };
-        let emptied = self.core.table[place.hash.sub].remove(place.at);
+        if let Ok((page, offset)) = self.core.page(slot) {
+            page.put_set(offset, SetId::EMPTY);
+        }
+        let table = &self.core.table[hash.sub];
+        let count = &mut self.counts[hash.sub];
+        count.live -= 1;
+        count.filled -= table.remove(at);
+        let shrunk = count.shrink_to(table.len());
         self.arena.rest(slot);
         self.blocks -= 1;
-        let count = &mut self.counts[place.hash.sub];
-        count.live -= 1;
-        count.filled -= emptied;
-        let len = self.core.table[place.hash.sub].len();
-        if let Some(len) = self.counts[place.hash.sub].shrink_to(len) {
-            self.rebuild(place.hash.sub, len);
+        if let Some(len) = shrunk {
+            self.rebuild(hash.sub, len);
         }
     }
 
@@ -102,44 +123,80 @@ impl Writer {
         self.drop_block(slot);
     }
 
-    /// Writes a block into a free slot, the key before the set.
-    pub(super) fn put(&self, slot: u32, key: u64, set: SetId) {
+    /// Writes a block into a free slot.
+    pub(super) fn put(&mut self, slot: u32, key: u64, set: SetId) {
+        self.open_group(slot);
         if let Ok((page, offset)) = self.core.page(slot) {
-            page.put_key(offset, key);
+            page.put(offset, key, set, self.core.seed);
+        }
+    }
+
+    pub(super) fn set_at(&self, slot: u32) -> SetId {
+        self.core
+            .page(slot)
+            .map_or(SetId::EMPTY, |(page, offset)| page.set(offset))
+    }
+
+    pub(super) fn put_set(&mut self, slot: u32, set: SetId) {
+        self.open_group(slot);
+        if let Ok((page, offset)) = self.core.page(slot) {
             page.put_set(offset, set);
         }
     }
 
-    fn take_slot(&mut self, after: Option<u32>) -> Option<u32> {
-        if let Some(slot) = self.arena.take(after, Seek::Roomy) {
+    /// Begins to change sets in the group of a slot.
+    fn open_group(&mut self, slot: u32) {
+        let first = slot - slot % GROUP as u32;
+        if self.open != Some(first) {
+            self.settle_group();
+            self.open = Some(first);
+        }
+    }
+
+    /// Has the group that was changed last say whether its blocks have one set.
+    pub(super) fn settle_group(&mut self) {
+        if let Some(first) = self.open.take()
+            && let Ok((page, offset)) = self.core.page(first)
+        {
+            page.settle(offset);
+        }
+    }
+
+    /// Takes a slot, in a new page if necessary and possible.
+    pub(super) fn take_slot(&mut self, after: Option<u32>, seek: Seek) -> Option<u32> {
+        if let Some(slot) = self.arena.take(after, seek) {
             return Some(slot);
         }
         let number = self.arena.next_page() as usize;
         let room = self.sets.room.checked_sub(size_of::<Page>() + 256);
         let place = self.core.pages.get(number);
         if let (Some(room), Some(place)) = (room, place)
-            && place.set(Arc::new(Page::new())).is_ok()
+            && place.set(Arc::new(Page::new(self.core.seed))).is_ok()
         {
             self.sets.room = room;
             self.arena.add_page();
+            if let Some(slot) = self.arena.take(None, seek) {
+                return Some(slot);
+            }
         }
         self.arena.take(None, Seek::Any)
     }
 
-    fn make_entry_room(&mut self, sub: usize) -> bool {
+    fn make_entry_room(&mut self, sub: usize) -> Room {
         let table = &self.core.table[sub];
         let Some(len) = self.counts[sub].grow_to(table.len()) else {
-            return true;
+            return Room::Enough;
         };
         if len > table.len() {
             let Some(room) = self.sets.room.checked_sub(len * 8) else {
                 // Without memory to grow, go on until one place must stay empty.
-                return (self.counts[sub].filled as usize) + 1 < table.len();
+                let is_left = (self.counts[sub].filled as usize) + 1 < table.len();
+                return if is_left { Room::Enough } else { Room::None };
             };
             self.sets.room = room;
         }
         self.rebuild(sub, len);
-        true
+        Room::Rebuilt
     }
 
     fn rebuild(&mut self, sub: usize, len: usize) {
@@ -150,6 +207,14 @@ impl Writer {
         core.table[sub] = Arc::new(table);
         self.publish(core);
     }
+}
+
+/// Whether a piece of the table can take one more entry.
+enum Room {
+    Enough,
+    /// It can now, and all entries have moved.
+    Rebuilt,
+    None,
 }
 
 /// The slots of a set and on how many media each has the block.

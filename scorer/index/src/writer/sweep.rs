@@ -8,8 +8,9 @@
 use super::Writer;
 use crate::intern::SetsFull;
 use crate::lanes;
+use crate::page::PAGE;
 use crate::set_id::SetId;
-use crate::shared::{PAGE, directory};
+use crate::shared::directory;
 
 /// One pass over all slots.
 #[derive(Debug)]
@@ -106,6 +107,7 @@ impl Writer {
         for offset in round.offset..end {
             self.clean_block(round, (round.page * PAGE + offset) as u32);
         }
+        self.settle_group();
     }
 
     /// A block that is about to move might get behind the round.
