@@ -14,6 +14,7 @@ mod replay;
 mod sequencer;
 mod sockets;
 mod source;
+pub mod stages;
 mod translate;
 mod view;
 mod zmtp;

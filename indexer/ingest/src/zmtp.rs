@@ -15,6 +15,6 @@ mod handshake;
 pub(crate) use budget::{Budget, Room};
 pub(crate) use connection::{Connection, Received};
 pub(crate) use error::ZmtpError;
-pub(crate) use frame::Limits;
-use frame::{Decoder, Item};
+
+pub(crate) use frame::{Decoder, Item, Limits};
 pub(crate) use handshake::SocketType;

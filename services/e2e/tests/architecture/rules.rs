@@ -117,6 +117,8 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
             RECORDINGS,
         ),
         "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
+        // Every step of the line by itself, and the line in one process.
+        "loadtest-ingest-bench" => (ANYTHING, &[]),
         // Appends of its own, which the wire takes as the model has them.
         "loadtest-store-bench" => (&["proto-model", "proto-api", "loadtest-engines"], &[]),
         _ => return None,
