@@ -30,6 +30,15 @@ pub enum Pool {
     OverrideHost,
 }
 
+/// How the listener without a picker chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain {
+    /// One engine after the other.
+    InTurn,
+    /// Any engine.
+    Random,
+}
+
 /// What an Envoy is started with.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -37,6 +46,8 @@ pub struct Setup {
     pub pool: Pool,
     /// Every endpoint, for `OverrideHost` and the plain listener.
     pub engines: Vec<SocketAddr>,
+    /// How the plain listener chooses.
+    pub plain: Plain,
     /// What the virtual host `subset.test` hints at.
     pub subset: Vec<SocketAddr>,
     /// The picker's port for ext_proc.
@@ -106,6 +117,7 @@ impl Setup {
             pool,
             subset: engines.clone(),
             engines,
+            plain: Plain::InTurn,
             picker_port,
             picker_authority: None,
             makes_request_ids: true,
@@ -114,7 +126,7 @@ impl Setup {
     }
 
     fn rendered(&self, ports: [u16; 3], access_log: &Path) -> Result<String> {
-        let [inference, plain, admin] = ports.map(|port| port.to_string());
+        let [inference, plain_port, admin] = ports.map(|port| port.to_string());
         let engines: Vec<_> = self.engines.iter().map(host).collect();
         let subset = self.subset.iter().map(|engine| format!("\"{engine}\""));
         let subset: Vec<_> = subset.collect();
@@ -126,10 +138,15 @@ impl Setup {
             Pool::OriginalDst => ORIGINAL_DST,
             Pool::OverrideHost => OVERRIDE_HOST,
         };
+        let plain = match self.plain {
+            Plain::InTurn => "ROUND_ROBIN",
+            Plain::Random => "RANDOM",
+        };
         let values = [
             ("POOL", pool.trim_end().to_owned()),
             ("INFERENCE_PORT", inference),
-            ("PLAIN_PORT", plain),
+            ("PLAIN_PORT", plain_port),
+            ("PLAIN_POLICY", plain.to_owned()),
             ("ADMIN_PORT", admin),
             ("PICKER_PORT", self.picker_port.to_string()),
             ("PICKER_TRUST", trust.unwrap_or_default()),
@@ -214,7 +231,7 @@ impl Envoy {
         self.inference
     }
 
-    /// The listener that sends to the engines in turn.
+    /// The listener that asks nobody.
     #[must_use]
     pub fn plain(&self) -> SocketAddr {
         self.plain
@@ -288,10 +305,12 @@ mod tests {
     fn every_place_of_the_template_is_filled() {
         let engines = vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
         for pool in [Pool::OriginalDst, Pool::OverrideHost] {
-            let setup = Setup::new(pool, engines.clone(), 9002);
+            let mut setup = Setup::new(pool, engines.clone(), 9002);
+            setup.plain = Plain::Random;
             let text = setup.rendered([1, 2, 3], Path::new("/a")).unwrap();
             assert!(text.contains("port_value: 9002"), "{text}");
             assert!(text.contains("address: \"::1\""), "{text}");
+            assert!(text.contains("lb_policy: RANDOM"), "{text}");
             assert!(!text.contains("@P"), "{text}");
         }
     }

@@ -8,7 +8,9 @@ use http::Request;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Body, Client, Envoy, Manifests, Picker, PickerSetup, Pool, Programs, Setup};
+use crate::{
+    Answer, Body, Client, Envoy, Manifests, Picker, PickerSetup, Plain, Pool, Programs, Setup,
+};
 
 /// What a gateway is started with.
 #[derive(Debug, Clone)]
@@ -87,6 +89,7 @@ impl Gateway {
         let envoy = Setup {
             pool: setup.pool,
             engines: setup.manifests.endpoints.clone(),
+            plain: Plain::InTurn,
             subset: setup.subset.clone(),
             picker_port: picker.ext_proc(),
             picker_authority: authority.map(|folder| folder.join("tls.crt")),

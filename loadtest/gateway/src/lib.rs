@@ -31,7 +31,7 @@ mod usage;
 pub use body::{Body, Failure, Feeder};
 pub use client::{Answer, Client, LIMIT, get, post};
 pub use echo::{EchoEngine, Seen};
-pub use envoy::{Envoy, EnvoyBinary, Pool, Setup};
+pub use envoy::{Envoy, EnvoyBinary, Plain, Pool, Setup};
 pub use fleet::Fleet;
 pub use gateway::{Gateway, GatewaySetup};
 pub use index::{Index, IndexSetup};
