@@ -12,7 +12,10 @@
 //! little-endian token ids), so their queries by hash can be answered directly.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use xxhash_rust::const_xxh3::const_custom_default_secret;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_secret, xxh3_64_with_seed};
+#[cfg(target_endian = "little")]
+use zerocopy::IntoBytes;
 
 use crate::{EngineHash, ExtraKey, ExtraRef, TokenId};
 
@@ -25,7 +28,16 @@ const OPAQUE_SEED: u64 = 0x6f70_6171_7565;
 /// Separates tokens from extra keys; no token id has this value.
 const EXTRAS_MARK: u32 = u32::MAX;
 
-/// Tokens hashed per step without touching the heap.
+/// What XXH3 makes of [`SEED`] for every input longer than [`SHORT_BYTES`]; made
+/// once, as it costs as much as hashing the block.
+const SECRET: [u8; 192] = const_custom_default_secret(SEED);
+
+/// The longest input that XXH3 hashes by the seed itself, in bytes.
+const SHORT_BYTES: usize = 240;
+
+/// Tokens turned into bytes per step, where memory does not hold them in the
+/// order that is hashed.
+#[cfg(target_endian = "big")]
 const STEP: usize = 256;
 
 /// The hash of one block's own content.
@@ -55,18 +67,12 @@ impl LocalHash {
         tokens: &[TokenId],
         extras: impl ExactSizeIterator<Item = ExtraRef<'a>>,
     ) -> Self {
-        if extras.len() == 0 && tokens.len() <= STEP {
-            let mut bytes = [0_u8; STEP * 4];
-            return Self(xxh3_64_with_seed(write_tokens(tokens, &mut bytes), SEED));
+        if extras.len() == 0 {
+            return Self(plain(tokens));
         }
         let mut hasher = Xxh3::with_seed(SEED);
-        let mut bytes = [0_u8; STEP * 4];
-        for step in tokens.chunks(STEP) {
-            hasher.update(write_tokens(step, &mut bytes));
-        }
-        if extras.len() > 0 {
-            hasher.update(&EXTRAS_MARK.to_le_bytes());
-        }
+        update_tokens(&mut hasher, tokens);
+        hasher.update(&EXTRAS_MARK.to_le_bytes());
         for extra in extras {
             update_extra(&mut hasher, extra);
         }
@@ -74,11 +80,37 @@ impl LocalHash {
     }
 }
 
-fn write_tokens<'a>(tokens: &[TokenId], bytes: &'a mut [u8; STEP * 4]) -> &'a [u8] {
-    for (slot, token) in bytes.chunks_exact_mut(4).zip(tokens) {
-        slot.copy_from_slice(&token.to_le_bytes());
+/// The hash of tokens alone, read where they lie.
+#[cfg(target_endian = "little")]
+fn plain(tokens: &[TokenId]) -> u64 {
+    let bytes = tokens.as_bytes();
+    if bytes.len() > SHORT_BYTES {
+        return xxh3_64_with_secret(bytes, &SECRET);
     }
-    &bytes[..tokens.len() * 4]
+    xxh3_64_with_seed(bytes, SEED)
+}
+
+#[cfg(target_endian = "little")]
+fn update_tokens(hasher: &mut Xxh3, tokens: &[TokenId]) {
+    hasher.update(tokens.as_bytes());
+}
+
+#[cfg(target_endian = "big")]
+fn plain(tokens: &[TokenId]) -> u64 {
+    let mut hasher = Xxh3::with_seed(SEED);
+    update_tokens(&mut hasher, tokens);
+    hasher.digest()
+}
+
+#[cfg(target_endian = "big")]
+fn update_tokens(hasher: &mut Xxh3, tokens: &[TokenId]) {
+    for step in tokens.chunks(STEP) {
+        let mut bytes = [0_u8; STEP * 4];
+        for (slot, token) in bytes.chunks_exact_mut(4).zip(step) {
+            slot.copy_from_slice(&token.to_le_bytes());
+        }
+        hasher.update(&bytes[..step.len() * 4]);
+    }
 }
 
 fn update_extra(hasher: &mut Xxh3, extra: ExtraRef<'_>) {
@@ -151,17 +183,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_blocks_hash_like_short_ones() {
-        let tokens: Vec<u32> = (0..600).collect();
+    fn blocks_of_every_length_hash_as_their_bytes_do() {
+        let tokens: Vec<u32> = (0..600).map(|n| n * 251_001).collect();
         let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
-        assert_eq!(
-            LocalHash::of(&tokens, &[]).0,
-            xxh3_64_with_seed(&bytes, SEED)
-        );
-        assert_eq!(
-            LocalHash::of(&tokens[..64], &[]).0,
-            xxh3_64_with_seed(&bytes[..256], SEED)
-        );
+        for length in 0..=tokens.len() {
+            assert_eq!(
+                LocalHash::of(&tokens[..length], &[]).0,
+                xxh3_64_with_seed(&bytes[..length * 4], SEED),
+                "{length} tokens"
+            );
+        }
     }
 
     #[test]

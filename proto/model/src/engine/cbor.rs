@@ -1,6 +1,8 @@
 //! Canonical CBOR (RFC 7049, section 3.9): shortest heads, definite lengths.
 
+use super::packed::{self, Packed};
 use super::sink::{Sink, as_u64, significant};
+use crate::TokenId;
 
 const UNSIGNED: u8 = 0 << 5;
 const NEGATIVE: u8 = 1 << 5;
@@ -35,6 +37,20 @@ impl Cbor<'_> {
     }
 }
 
+/// A head of major type 0 with its argument: none, one, two or four bytes, the
+/// highest first.
+fn unsigned(value: TokenId) -> Packed {
+    let (one, two, four) = (value >= 24, value >= 0x100, value >= 0x1_0000);
+    let class = u32::from(one) + u32::from(two) + u32::from(four);
+    let tail = u32::from(one) + u32::from(two) + 2 * u32::from(four);
+    let head = if one { 23 + class } else { value };
+    let argument = u64::from(value.swap_bytes()) >> (32 - 8 * tail);
+    Packed {
+        bytes: u64::from(head) | argument << 8,
+        length: 1 + tail as usize,
+    }
+}
+
 impl Sink for Cbor<'_> {
     fn open(&mut self, length: usize) {
         self.head(ARRAY, length as u64);
@@ -52,6 +68,10 @@ impl Sink for Cbor<'_> {
         } else {
             self.head(UNSIGNED, value as u64);
         }
+    }
+
+    fn tokens(&mut self, tokens: &[TokenId]) {
+        packed::append(self.buffer, tokens, unsigned);
     }
 
     fn natural(&mut self, big_endian: &[u8]) {
@@ -123,6 +143,27 @@ mod tests {
             Py::Bytes(bytes) => Value::Bytes(bytes.clone()),
             Py::Tuple(items) => Value::Array(items.iter().map(model).collect()),
         }
+    }
+
+    #[test]
+    fn tokens_are_ints_of_every_length() {
+        let edges = [0, 23, 24, 255, 256, 65_535, 65_536, u32::MAX];
+        let near = edges
+            .iter()
+            .flat_map(|edge: &u32| [edge.saturating_sub(1), *edge, edge.saturating_add(1)]);
+        let tokens: Vec<u32> = near.collect();
+        let (mut together, mut singly) = (vec![7], vec![7]);
+        Cbor {
+            buffer: &mut together,
+        }
+        .tokens(&tokens);
+        for token in &tokens {
+            Cbor {
+                buffer: &mut singly,
+            }
+            .int(i64::from(*token));
+        }
+        assert_eq!(hex::encode(together), hex::encode(singly));
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! One engine's hash rules, made ready for use.
 
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cbor::Cbor;
 use super::chain::{EngineChain, Scratch};
 use super::pickle::Pickle;
 use super::python::{HashSecret, Python};
+use super::sha256;
 use super::sink::Value;
 use super::tuple::{Block, KeyRule, LoraRule, ParentRule, Text};
 use super::{EngineDigest, EngineExtras, HashAlgorithm, HashRules, HashRulesError};
@@ -159,10 +159,10 @@ impl EngineHasher {
                 EngineDigest::of_wide(xxh3_128(&scratch.bytes))
             }
             HashAlgorithm::Sha256Cbor64 => {
-                let digest = EngineDigest::of_sha256(Sha256::digest(&scratch.bytes).into());
+                let digest = EngineDigest::of_sha256(sha256::digest(&mut scratch.bytes));
                 EngineDigest::of_number(digest.hash().0)
             }
-            _ => EngineDigest::of_sha256(Sha256::digest(&scratch.bytes).into()),
+            _ => EngineDigest::of_sha256(sha256::digest(&mut scratch.bytes)),
         }
     }
 }

@@ -9,7 +9,9 @@
 //! takes a block of more than 13,000 tokens or a salt of that length, and such
 //! a block gets another hash here.
 
+use super::packed::{self, Packed};
 use super::sink::{Sink, as_u64, significant};
+use crate::TokenId;
 
 const HEADER: [u8; 3] = [0x80, 0x05, 0x95];
 const FRAME_LENGTH: std::ops::Range<usize> = 3..11;
@@ -93,6 +95,20 @@ impl<'a> Pickle<'a> {
     }
 }
 
+/// `BININT1`, `BININT2` or `BININT`: one, two or four bytes, the lowest first.
+fn small(value: TokenId) -> Packed {
+    let (two, four) = (u32::from(value >= 0x100), u32::from(value >= 0x1_0000));
+    let code = match (two, four) {
+        (_, 1) => b'J',
+        (1, _) => b'M',
+        _ => b'K',
+    };
+    Packed {
+        bytes: u64::from(code) | u64::from(value) << 8,
+        length: (2 + two + 2 * four) as usize,
+    }
+}
+
 impl Sink for Pickle<'_> {
     fn open(&mut self, length: usize) {
         if length > 3 {
@@ -134,6 +150,17 @@ impl Sink for Pickle<'_> {
                 .count();
             self.buffer.extend_from_slice(&[0x8a, 8 - spare as u8]);
             self.buffer.extend_from_slice(&bytes[..8 - spare]);
+        }
+    }
+
+    fn tokens(&mut self, tokens: &[TokenId]) {
+        match tokens.iter().max() {
+            // What an `i32` does not hold has a form of its own, and no engine
+            // has so many tokens.
+            Some(most) if i32::try_from(*most).is_err() => {
+                tokens.iter().for_each(|token| self.int(i64::from(*token)));
+            }
+            _ => packed::append(self.buffer, tokens, small),
         }
     }
 
@@ -242,6 +269,25 @@ mod tests {
             // Python frames only payloads of four bytes or more; every block is longer.
             let found = pickled(&value).replace("95020000000000000029", "29");
             assert_eq!(found, expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_ints_of_every_length() {
+        let small: Vec<u32> = vec![0, 255, 256, 65_535, 65_536, (1 << 31) - 1];
+        let large = [small.as_slice(), &[1 << 31, u32::MAX]].concat();
+        for tokens in [small, large, Vec::new()] {
+            let write = |each: bool| {
+                let (mut buffer, mut texts) = (Vec::new(), Vec::new());
+                let mut pickle = Pickle::begin(&mut buffer, &mut texts);
+                match each {
+                    true => tokens.iter().for_each(|id| pickle.int(i64::from(*id))),
+                    false => pickle.tokens(&tokens),
+                }
+                pickle.finish();
+                hex::encode(buffer)
+            };
+            assert_eq!(write(false), write(true), "{tokens:?}");
         }
     }
 

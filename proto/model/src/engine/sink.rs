@@ -1,5 +1,7 @@
 //! The few kinds of Python value that a block's tuple is made of.
 
+use crate::TokenId;
+
 /// Receives a Python value, part by part, and turns it into bytes or a hash.
 ///
 /// A tuple is `open(n)`, its `n` elements, `close(n)`.
@@ -12,6 +14,10 @@ pub(super) trait Sink {
     fn none(&mut self);
     /// An `int`.
     fn int(&mut self, value: i64);
+    /// One `int` per token.
+    fn tokens(&mut self, tokens: &[TokenId]) {
+        tokens.iter().for_each(|token| self.int(i64::from(*token)));
+    }
     /// A non-negative `int` of any size, most significant byte first.
     fn natural(&mut self, big_endian: &[u8]);
     /// A `str`.

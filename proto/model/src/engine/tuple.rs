@@ -108,16 +108,14 @@ impl Value for Block<'_> {
         sink.open(3);
         write_parent(sink, self.parent.0, self.parent.1);
         sink.open(tokens.len());
-        tokens.iter().for_each(|token| sink.int(i64::from(*token)));
+        sink.tokens(tokens);
         sink.close(tokens.len());
         if lookahead.is_empty() {
             write_extras(sink, self.key_rule, self.extras);
         } else {
             sink.open(1 + lookahead.len());
             write_extras(sink, self.key_rule, self.extras);
-            lookahead
-                .iter()
-                .for_each(|token| sink.int(i64::from(*token)));
+            sink.tokens(lookahead);
             sink.close(1 + lookahead.len());
         }
         sink.close(3);

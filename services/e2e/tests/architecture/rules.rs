@@ -109,6 +109,8 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
                 "router-picker",
                 "loadtest-engine-sim",
                 "loadtest-engines",
+                // By the wall clock, processes of it after all.
+                "loadtest-gateway",
             ],
             &[],
         ),
@@ -119,6 +121,8 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
         "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
         // Every step of the line by itself, and the line in one process.
         "loadtest-ingest-bench" => (ANYTHING, &[]),
+        // Its floors are the key functions' own digests.
+        "loadtest-score-bench" => (&["proto-model", "proto-api", "loadtest-engines"], &[]),
         // Appends of its own, which the wire takes as the model has them.
         "loadtest-store-bench" => (&["proto-model", "proto-api", "loadtest-engines"], &[]),
         _ => return None,
