@@ -1,11 +1,12 @@
 //! One payload: a msgpack batch of events.
 
-use proto_model::Timestamp;
+use proto_model::{Medium, Timestamp};
 use rmp::Marker;
 
-use crate::decode::{decode_event, value};
+use crate::decode::{Event, decode_event, value};
 use crate::reader::{Fault, Reader, name};
-use crate::{BatchError, EngineEvent, EventError, EventProblem, FieldError, Limits};
+use crate::{BatchError, EngineEvent, EventError, EventProblem, FieldError, Limits, Spare};
+use crate::{BlockRemoved, BlockStored};
 
 /// Integer timestamps from here on are milliseconds (Mooncake's publisher);
 /// as seconds they would lie beyond the year 5000.
@@ -35,9 +36,74 @@ pub struct Decoded {
     pub unknown_fields: u32,
 }
 
+/// A batch without its events, which have been shown to a visitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// When the engine made the batch.
+    pub timestamp: Timestamp,
+    /// Whose cache it is about, where the engine says so.
+    pub data_parallel_rank: Option<u32>,
+    /// As in [`Decoded::errors`].
+    pub errors: Vec<EventError>,
+    /// As in [`Decoded::unknown_fields`].
+    pub unknown_fields: u32,
+}
+
+/// What a batch consists of, piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit<'a> {
+    /// The list of so many events begins. Should a batch have two, only the
+    /// later one counts, and this says so.
+    Begin(usize),
+    /// Blocks were stored.
+    Stored(&'a BlockStored),
+    /// One physical copy of each block is gone.
+    Removed(&'a BlockRemoved),
+    /// Every block is gone, from this medium or from all.
+    Cleared {
+        /// The medium, where the engine names one.
+        medium: Option<Medium>,
+    },
+}
+
 /// Reads a payload: `[ts, events]`, `[ts, events, rank]`, or a map with the
 /// fields `ts`, `events` and `data_parallel_rank`.
 pub fn decode_batch(payload: &[u8], limits: &Limits) -> Result<Decoded, BatchError> {
+    let mut events = Vec::new();
+    let mut spare = Spare::default();
+    let collect = &mut Collect(&mut events);
+    let envelope = read_batch(payload, limits, &mut spare, collect)?;
+    Ok(Decoded {
+        batch: EventBatch {
+            timestamp: envelope.timestamp,
+            data_parallel_rank: envelope.data_parallel_rank,
+            events,
+        },
+        errors: envelope.errors,
+        unknown_fields: envelope.unknown_fields,
+    })
+}
+
+/// Reads a payload as [`decode_batch`] does, but shows each event to `visit` and
+/// keeps none: the vectors in `spare` serve for all events, so that nothing is
+/// allocated where no texts are sent.
+///
+/// After an error whatever was visited must be given up.
+pub fn visit_batch(
+    payload: &[u8],
+    limits: &Limits,
+    spare: &mut Spare,
+    visit: impl FnMut(Visit<'_>),
+) -> Result<Envelope, BatchError> {
+    read_batch(payload, limits, spare, &mut Show(visit))
+}
+
+fn read_batch(
+    payload: &[u8],
+    limits: &Limits,
+    spare: &mut Spare,
+    sink: &mut impl Sink,
+) -> Result<Envelope, BatchError> {
     if payload.is_empty() {
         return Err(BatchError::Empty);
     }
@@ -47,8 +113,8 @@ pub fn decode_batch(payload: &[u8], limits: &Limits) -> Result<Decoded, BatchErr
             limit: limits.payload_bytes,
         });
     }
-    let mut reader = Reader::new(payload, limits);
-    let mut parts = Parts::default();
+    let mut reader = Reader::new(payload, limits, spare);
+    let mut parts = Parts::new(sink);
     parts.read(&mut reader).map_err(into_batch_error)?;
     if reader.remaining() > 0 {
         return Err(BatchError::TrailingBytes {
@@ -57,6 +123,52 @@ pub fn decode_batch(payload: &[u8], limits: &Limits) -> Result<Decoded, BatchErr
         });
     }
     parts.finish()
+}
+
+/// What becomes of events.
+trait Sink {
+    fn begin(&mut self, events: usize);
+    fn event(&mut self, event: Event, spare: &mut Spare);
+}
+
+/// Keeps them.
+struct Collect<'a>(&'a mut Vec<EngineEvent>);
+
+impl Sink for Collect<'_> {
+    fn begin(&mut self, events: usize) {
+        *self.0 = Vec::with_capacity(events);
+    }
+
+    fn event(&mut self, event: Event, _spare: &mut Spare) {
+        self.0.push(match event {
+            Event::Stored(event) => EngineEvent::BlockStored(Box::new(event)),
+            Event::Removed(event) => EngineEvent::BlockRemoved(event),
+            Event::Cleared { medium } => EngineEvent::AllBlocksCleared { medium },
+        });
+    }
+}
+
+/// Shows them, and takes their vectors back.
+struct Show<F>(F);
+
+impl<F: FnMut(Visit<'_>)> Sink for Show<F> {
+    fn begin(&mut self, events: usize) {
+        (self.0)(Visit::Begin(events));
+    }
+
+    fn event(&mut self, event: Event, spare: &mut Spare) {
+        match event {
+            Event::Stored(event) => {
+                (self.0)(Visit::Stored(&event));
+                spare.take_stored(event);
+            }
+            Event::Removed(event) => {
+                (self.0)(Visit::Removed(&event));
+                spare.take_removed(event);
+            }
+            Event::Cleared { medium } => (self.0)(Visit::Cleared { medium }),
+        }
+    }
 }
 
 /// A fault outside any event concerns a field of the batch.
@@ -72,16 +184,27 @@ fn into_batch_error(fault: Fault) -> BatchError {
 }
 
 /// The fields of the batch as they turn up.
-#[derive(Default)]
-struct Parts {
+struct Parts<'s, S> {
+    sink: &'s mut S,
     timestamp: Option<Timestamp>,
     rank: Option<u32>,
-    events: Option<Vec<EngineEvent>>,
+    has_events: bool,
     errors: Vec<EventError>,
     unknown_fields: u32,
 }
 
-impl Parts {
+impl<'s, S: Sink> Parts<'s, S> {
+    fn new(sink: &'s mut S) -> Self {
+        Self {
+            sink,
+            timestamp: None,
+            rank: None,
+            has_events: false,
+            errors: Vec::new(),
+            unknown_fields: 0,
+        }
+    }
+
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let marker = reader.marker()?;
         if let Some(length) = reader.array_length(marker)? {
@@ -102,9 +225,9 @@ impl Parts {
         };
         for _ in 0..pairs {
             match value::key(reader)? {
-                Some("ts" | "timestamp") => self.read_timestamp(reader)?,
-                Some("events") => self.read_events(reader)?,
-                Some("data_parallel_rank" | "attn_dp_rank" | "dp_rank") => {
+                Some(b"ts" | b"timestamp") => self.read_timestamp(reader)?,
+                Some(b"events") => self.read_events(reader)?,
+                Some(b"data_parallel_rank" | b"attn_dp_rank" | b"dp_rank") => {
                     self.read_rank(reader)?
                 }
                 _ => self.pass_over(reader)?,
@@ -130,11 +253,8 @@ impl Parts {
     fn read_timestamp(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let marker = reader.marker()?;
         let seconds = match marker {
-            Marker::F64 => f64::from_bits(reader.unsigned(8)?),
-            Marker::F32 => {
-                let bits = u32::try_from(reader.unsigned(4)?).unwrap_or_default();
-                f64::from(f32::from_bits(bits))
-            }
+            Marker::F64 => f64::from_bits(reader.u64()?),
+            Marker::F32 => f64::from(f32::from_bits(reader.u32()?)),
             _ => match reader.integer(marker)?.map(|integer| integer as f64) {
                 Some(millis) if millis >= MILLISECONDS_FROM => millis / 1e3,
                 Some(seconds) => seconds,
@@ -161,12 +281,12 @@ impl Parts {
             }));
         }
         reader.charge(length.saturating_mul(size_of::<EngineEvent>()))?;
-        let mut events = Vec::with_capacity(length);
+        self.sink.begin(length);
         self.errors.clear();
         for index in 0..length {
             let start = reader.position();
             match decode_event(reader, &mut self.unknown_fields) {
-                Ok(event) => events.push(event),
+                Ok(event) => self.sink.event(event, reader.spare),
                 Err(Fault::Payload(error)) => return Err(Fault::Payload(error)),
                 Err(Fault::Event(problem)) => {
                     reader.charge(size_of::<EventError>())?;
@@ -176,19 +296,18 @@ impl Parts {
                 }
             }
         }
-        self.events = Some(events);
+        self.has_events = true;
         Ok(())
     }
 
-    fn finish(self) -> Result<Decoded, BatchError> {
+    fn finish(self) -> Result<Envelope, BatchError> {
         let timestamp = self.timestamp.ok_or(FieldError::Missing { field: "ts" })?;
-        let events = self.events.ok_or(FieldError::Missing { field: "events" })?;
-        Ok(Decoded {
-            batch: EventBatch {
-                timestamp,
-                data_parallel_rank: self.rank,
-                events,
-            },
+        if !self.has_events {
+            return Err(FieldError::Missing { field: "events" }.into());
+        }
+        Ok(Envelope {
+            timestamp,
+            data_parallel_rank: self.rank,
             errors: self.errors,
             unknown_fields: self.unknown_fields,
         })

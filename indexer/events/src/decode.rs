@@ -6,8 +6,16 @@ mod positions;
 pub(crate) mod value;
 
 use crate::reader::{Fault, Reader, name};
-use crate::{EngineEvent, EventProblem};
+use crate::{BlockRemoved, BlockStored, EventProblem};
 use fields::Fields;
+use proto_model::Medium;
+
+/// An event as it is read: nothing is boxed that may be used up at once.
+pub(crate) enum Event {
+    Stored(BlockStored),
+    Removed(BlockRemoved),
+    Cleared { medium: Option<Medium> },
+}
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +49,7 @@ impl Tag {
 pub(crate) fn decode_event(
     reader: &mut Reader<'_>,
     unknown_fields: &mut u32,
-) -> Result<EngineEvent, Fault> {
+) -> Result<Event, Fault> {
     let marker = reader.marker()?;
     if let Some(length) = reader.array_length(marker)? {
         return positions::decode(reader, length, unknown_fields);
@@ -59,7 +67,7 @@ fn decode_map(
     reader: &mut Reader<'_>,
     pairs: usize,
     unknown_fields: &mut u32,
-) -> Result<EngineEvent, Fault> {
+) -> Result<Event, Fault> {
     let mut tag = None;
     // In this form a field that is left out has its default: extra keys are
     // published, and there are none.
@@ -67,7 +75,7 @@ fn decode_map(
     for _ in 0..pairs {
         match value::key(reader)? {
             // Mooncake sends both, meaning the same; the first one counts.
-            Some("type" | "event_type") => {
+            Some(b"type" | b"event_type") => {
                 let found = Tag::read(reader)?;
                 tag = tag.or(Some(found));
             }

@@ -19,13 +19,15 @@ mod extra;
 mod frame;
 mod limits;
 mod reader;
+mod spare;
 mod topic;
 
-pub use batch::{Decoded, EventBatch, decode_batch};
+pub use batch::{Decoded, Envelope, EventBatch, Visit, decode_batch, visit_batch};
 pub use error::{BatchError, EventError, EventProblem, FieldError};
 pub use event::{BlockRemoved, BlockStored, EngineEvent, ExtraKeys, Locality, SpecKind};
 pub use frame::{
     FrameError, LiveFrame, REPLAY_END, ReplayFrame, parse_live, parse_replay, replay_request,
 };
 pub use limits::Limits;
+pub use spare::Spare;
 pub use topic::{TOPIC_PREFIX, Topic, TopicError};

@@ -2,6 +2,7 @@
 
 use rmp::Marker;
 
+use crate::spare::Spare;
 use crate::{BatchError, EventProblem, FieldError, Limits};
 
 /// Why reading stopped.
@@ -32,15 +33,18 @@ pub(crate) struct Reader<'a> {
     at: usize,
     budget: usize,
     pub(crate) limits: &'a Limits,
+    /// Vectors that the next event's lists are read into.
+    pub(crate) spare: &'a mut Spare,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8], limits: &'a Limits) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], limits: &'a Limits, spare: &'a mut Spare) -> Self {
         Self {
             bytes,
             at: 0,
             budget: limits.decoded_bytes,
             limits,
+            spare,
         }
     }
 
@@ -76,16 +80,49 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(crate) fn unsigned(&mut self, width: usize) -> Result<u64, Fault> {
-        let bytes = self.take(width)?;
-        Ok(bytes
-            .iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    /// The bytes from here on, to read several values of at once; what has been
+    /// read of them is passed over with [`Reader::take`].
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
     }
 
-    fn length(&mut self, width: usize) -> Result<usize, Fault> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        match self.rest().first_chunk() {
+            Some(bytes) => {
+                self.at += N;
+                Ok(*bytes)
+            }
+            None => Err(self.truncated(N)),
+        }
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Fault> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Fault> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Fault> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, Fault> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn length8(&mut self) -> Result<usize, Fault> {
+        Ok(usize::from(self.u8()?))
+    }
+
+    fn length16(&mut self) -> Result<usize, Fault> {
+        Ok(usize::from(self.u16()?))
+    }
+
+    fn length32(&mut self) -> Result<usize, Fault> {
         // Saturating is right: no payload has that many bytes.
-        Ok(usize::try_from(self.unsigned(width)?).unwrap_or(usize::MAX))
+        Ok(usize::try_from(self.u32()?).unwrap_or(usize::MAX))
     }
 
     /// Accounts for memory about to be taken for decoded values.
@@ -103,8 +140,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn array_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
         let length = match marker {
             Marker::FixArray(length) => usize::from(length),
-            Marker::Array16 => self.length(2)?,
-            Marker::Array32 => self.length(4)?,
+            Marker::Array16 => self.length16()?,
+            Marker::Array32 => self.length32()?,
             _ => return Ok(None),
         };
         self.check_remaining(length)?;
@@ -115,8 +152,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn map_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
         let length = match marker {
             Marker::FixMap(length) => usize::from(length),
-            Marker::Map16 => self.length(2)?,
-            Marker::Map32 => self.length(4)?,
+            Marker::Map16 => self.length16()?,
+            Marker::Map32 => self.length32()?,
             _ => return Ok(None),
         };
         self.check_remaining(length.saturating_mul(2))?;
@@ -127,9 +164,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn text_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
         Ok(Some(match marker {
             Marker::FixStr(length) => usize::from(length),
-            Marker::Str8 => self.length(1)?,
-            Marker::Str16 => self.length(2)?,
-            Marker::Str32 => self.length(4)?,
+            Marker::Str8 => self.length8()?,
+            Marker::Str16 => self.length16()?,
+            Marker::Str32 => self.length32()?,
             _ => return Ok(None),
         }))
     }
@@ -137,31 +174,27 @@ impl<'a> Reader<'a> {
     /// The length of a byte string whose marker has been read.
     pub(crate) fn bytes_length(&mut self, marker: Marker) -> Result<Option<usize>, Fault> {
         Ok(Some(match marker {
-            Marker::Bin8 => self.length(1)?,
-            Marker::Bin16 => self.length(2)?,
-            Marker::Bin32 => self.length(4)?,
+            Marker::Bin8 => self.length8()?,
+            Marker::Bin16 => self.length16()?,
+            Marker::Bin32 => self.length32()?,
             _ => return Ok(None),
         }))
     }
 
     /// An integer whose marker has been read; `None` if it is something else.
-    #[expect(
-        clippy::cast_possible_wrap,
-        clippy::cast_possible_truncation,
-        reason = "as encoded"
-    )]
+    #[expect(clippy::cast_possible_wrap, reason = "as encoded")]
     pub(crate) fn integer(&mut self, marker: Marker) -> Result<Option<i128>, Fault> {
         Ok(Some(match marker {
             Marker::FixPos(value) => i128::from(value),
             Marker::FixNeg(value) => i128::from(value),
-            Marker::U8 => i128::from(self.unsigned(1)?),
-            Marker::U16 => i128::from(self.unsigned(2)?),
-            Marker::U32 => i128::from(self.unsigned(4)?),
-            Marker::U64 => i128::from(self.unsigned(8)?),
-            Marker::I8 => i128::from(self.unsigned(1)? as i8),
-            Marker::I16 => i128::from(self.unsigned(2)? as i16),
-            Marker::I32 => i128::from(self.unsigned(4)? as i32),
-            Marker::I64 => i128::from(self.unsigned(8)? as i64),
+            Marker::U8 => i128::from(self.u8()?),
+            Marker::U16 => i128::from(self.u16()?),
+            Marker::U32 => i128::from(self.u32()?),
+            Marker::U64 => i128::from(self.u64()?),
+            Marker::I8 => i128::from(self.u8()? as i8),
+            Marker::I16 => i128::from(self.u16()? as i16),
+            Marker::I32 => i128::from(self.u32()? as i32),
+            Marker::I64 => i128::from(self.u64()? as i64),
             _ => return Ok(None),
         }))
     }
@@ -199,9 +232,9 @@ impl<'a> Reader<'a> {
             (None, Marker::U64 | Marker::I64 | Marker::F64) => 8,
             (None, Marker::FixExt8) => 9,
             (None, Marker::FixExt16) => 17,
-            (None, Marker::Ext8) => self.length(1)?.saturating_add(1),
-            (None, Marker::Ext16) => self.length(2)?.saturating_add(1),
-            (None, Marker::Ext32) => self.length(4)?.saturating_add(1),
+            (None, Marker::Ext8) => self.length8()?.saturating_add(1),
+            (None, Marker::Ext16) => self.length16()?.saturating_add(1),
+            (None, Marker::Ext32) => self.length32()?.saturating_add(1),
             (None, Marker::Reserved) => {
                 return Err(Fault::Payload(BatchError::ReservedByte {
                     offset: self.at - 1,

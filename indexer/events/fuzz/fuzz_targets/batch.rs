@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use indexer_events::{EngineEvent, Limits, decode_batch};
+use indexer_events::{EngineEvent, Limits, Spare, Visit, decode_batch, visit_batch};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -12,6 +12,7 @@ fuzz_target!(|data: &[u8]| {
         for error in &decoded.errors {
             assert!(!error.to_string().is_empty());
         }
+        compare(data, &decoded.batch.events);
     }
     let tight = Limits {
         events: 4,
@@ -32,6 +33,19 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// Visiting shows what collecting keeps.
+fn compare(data: &[u8], collected: &[EngineEvent]) {
+    let mut events = Vec::new();
+    let visited = visit_batch(data, &Limits::default(), &mut Spare::default(), |visit| match visit {
+        Visit::Begin(_) => events.clear(),
+        Visit::Stored(event) => events.push(EngineEvent::BlockStored(Box::new(event.clone()))),
+        Visit::Removed(event) => events.push(EngineEvent::BlockRemoved(event.clone())),
+        Visit::Cleared { medium } => events.push(EngineEvent::AllBlocksCleared { medium }),
+    });
+    assert!(visited.is_ok());
+    assert_eq!(events, collected);
+}
 
 fn check(event: &EngineEvent) {
     let EngineEvent::BlockStored(stored) = event else {

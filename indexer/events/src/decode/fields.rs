@@ -2,10 +2,10 @@
 
 use proto_model::{EngineHash, ExtraKey, Medium, TokenId};
 
-use super::{Tag, value};
+use super::{Event, Tag, value};
 use crate::extra::read_extra_keys;
 use crate::reader::{Fault, Reader};
-use crate::{BlockRemoved, BlockStored, EngineEvent, ExtraKeys, FieldError, Locality, SpecKind};
+use crate::{BlockRemoved, BlockStored, ExtraKeys, FieldError, Locality, SpecKind};
 
 /// Everything that any event can say. `None` is absent or nil.
 #[derive(Default)]
@@ -40,26 +40,26 @@ impl Fields {
 
     /// Reads the value of the field `name`; false, without moving, if there is
     /// no such field.
-    pub(super) fn read(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<bool, Fault> {
+    pub(super) fn read(&mut self, name: &[u8], reader: &mut Reader<'_>) -> Result<bool, Fault> {
         match name {
-            "block_hashes" | "seq_hashes" => self.read_hashes(reader)?,
-            "parent_block_hash" | "parent_hash" => {
+            b"block_hashes" | b"seq_hashes" => self.read_hashes(reader)?,
+            b"parent_block_hash" | b"parent_hash" => {
                 self.parent_block_hash = value::optional_hash(reader, "parent_block_hash")?;
             }
-            "token_ids" => self.token_ids = Some(value::tokens(reader, "token_ids")?),
-            "block_size" => {
+            b"token_ids" => self.token_ids = Some(value::tokens(reader, "token_ids")?),
+            b"block_size" => {
                 self.block_size = Some(value::optional_u32(reader, "block_size")?.unwrap_or(0));
             }
-            "lora_id" => self.lora_id = value::optional_i64(reader, "lora_id")?,
-            "lora_name" => self.lora_name = value::owned_text(reader, "lora_name")?,
-            "medium" => self.medium = read_medium(reader)?,
-            "extra_keys" => self.extra_keys = Some(read_extra_keys(reader)?),
-            "group_idx" => self.group_idx = value::optional_u16(reader, "group_idx")?,
-            "kv_cache_spec_kind" => {
+            b"lora_id" => self.lora_id = value::optional_i64(reader, "lora_id")?,
+            b"lora_name" => self.lora_name = value::owned_text(reader, "lora_name")?,
+            b"medium" => self.medium = read_medium(reader)?,
+            b"extra_keys" => self.extra_keys = Some(read_extra_keys(reader)?),
+            b"group_idx" => self.group_idx = value::optional_u16(reader, "group_idx")?,
+            b"kv_cache_spec_kind" => {
                 let kind = value::text(reader, "kv_cache_spec_kind")?;
                 self.spec_kind = kind.map(SpecKind::from_text);
             }
-            "kv_cache_spec_sliding_window" => {
+            b"kv_cache_spec_sliding_window" => {
                 self.sliding_window = value::optional_u32(reader, "kv_cache_spec_sliding_window")?;
             }
             _ => return self.read_newer(name, reader),
@@ -68,21 +68,21 @@ impl Fields {
     }
 
     /// The fields that only the map form has.
-    fn read_newer(&mut self, name: &str, reader: &mut Reader<'_>) -> Result<bool, Fault> {
+    fn read_newer(&mut self, name: &[u8], reader: &mut Reader<'_>) -> Result<bool, Fault> {
         match name {
-            "locality" => {
+            b"locality" => {
                 self.locality = value::text(reader, "locality")?.map(Locality::from_text);
             }
-            "ownership" => self.ownership = value::owned_text(reader, "ownership")?,
-            "session_id" => self.session_id = value::owned_text(reader, "session_id")?,
-            "lookahead_token_ids" => {
+            b"ownership" => self.ownership = value::owned_text(reader, "ownership")?,
+            b"session_id" => self.session_id = value::owned_text(reader, "session_id")?,
+            b"lookahead_token_ids" => {
                 self.lookahead_token_ids = Some(value::tokens(reader, "lookahead_token_ids")?);
             }
-            "object_key" => self.object_key = value::owned_text(reader, "object_key")?,
+            b"object_key" => self.object_key = value::owned_text(reader, "object_key")?,
             // The rest of Mooncake's envelope. The publisher's configuration
             // says the same, and the salt is a secret that nobody needs here.
-            "event_id" | "timestamp" | "model_name" | "additional_salt" | "tenant_id"
-            | "backend_id" | "dp_rank" | "group_id" | "base_block_idx" => reader.skip()?,
+            b"event_id" | b"timestamp" | b"model_name" | b"additional_salt" | b"tenant_id"
+            | b"backend_id" | b"dp_rank" | b"group_id" | b"base_block_idx" => reader.skip()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -106,7 +106,7 @@ impl Fields {
     ) -> Result<(), Fault> {
         self.extra_keys.get_or_insert_default();
         for _ in 0..pairs {
-            if value::key(reader)? == Some("cache_salt") {
+            if value::key(reader)? == Some(b"cache_salt") {
                 self.cache_salt = value::owned_text(reader, "cache_salt")?;
             } else {
                 *unknown_fields = unknown_fields.saturating_add(1);
@@ -116,16 +116,14 @@ impl Fields {
         Ok(())
     }
 
-    pub(super) fn finish(self, reader: &mut Reader<'_>, tag: Tag) -> Result<EngineEvent, Fault> {
+    pub(super) fn finish(self, reader: &mut Reader<'_>, tag: Tag) -> Result<Event, Fault> {
         match tag {
             Tag::Stored => {
                 reader.charge(size_of::<BlockStored>())?;
-                Ok(EngineEvent::BlockStored(Box::new(
-                    self.into_stored(reader)?,
-                )))
+                Ok(Event::Stored(self.into_stored(reader)?))
             }
-            Tag::Removed => Ok(EngineEvent::BlockRemoved(self.into_removed()?)),
-            Tag::Cleared => Ok(EngineEvent::AllBlocksCleared {
+            Tag::Removed => Ok(Event::Removed(self.into_removed()?)),
+            Tag::Cleared => Ok(Event::Cleared {
                 medium: self.medium,
             }),
         }
@@ -198,6 +196,10 @@ fn read_medium(reader: &mut Reader<'_>) -> Result<Option<Medium>, Fault> {
     let Some(text) = value::text(reader, "medium")? else {
         return Ok(None);
     };
+    // By far the most common name, spelled as vLLM does.
+    if text == "GPU" {
+        return Ok(Some(Medium::Gpu));
+    }
     Ok(Some(text.parse().map_err(FieldError::Medium)?))
 }
 

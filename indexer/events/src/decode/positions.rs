@@ -4,28 +4,28 @@
 use rmp::Marker;
 
 use super::fields::Fields;
-use super::{Tag, value};
+use super::{Event, Tag, value};
+use crate::EventProblem;
 use crate::reader::{Fault, Reader, name};
-use crate::{EngineEvent, EventProblem};
 
-const STORED: &[&str] = &[
-    "block_hashes",
-    "parent_block_hash",
-    "token_ids",
-    "block_size",
-    "lora_id",
-    "medium",
-    "lora_name",
-    "extra_keys",
+const STORED: &[&[u8]] = &[
+    b"block_hashes",
+    b"parent_block_hash",
+    b"token_ids",
+    b"block_size",
+    b"lora_id",
+    b"medium",
+    b"lora_name",
+    b"extra_keys",
 ];
-const REMOVED: &[&str] = &["block_hashes", "medium"];
-const CLEARED: &[&str] = &["medium"];
+const REMOVED: &[&[u8]] = &[b"block_hashes", b"medium"];
+const CLEARED: &[&[u8]] = &[b"medium"];
 
 /// What follows, in stores and removals alike.
-const GROUP: &[&str] = &[
-    "group_idx",
-    "kv_cache_spec_kind",
-    "kv_cache_spec_sliding_window",
+const GROUP: &[&[u8]] = &[
+    b"group_idx",
+    b"kv_cache_spec_kind",
+    b"kv_cache_spec_sliding_window",
 ];
 
 /// Reads an event of `length` elements, the tag included.
@@ -33,7 +33,7 @@ pub(super) fn decode(
     reader: &mut Reader<'_>,
     length: usize,
     unknown_fields: &mut u32,
-) -> Result<EngineEvent, Fault> {
+) -> Result<Event, Fault> {
     if length == 0 {
         return Err(EventProblem::NoTag.into());
     }
@@ -53,7 +53,7 @@ pub(super) fn decode(
             }
             continue;
         };
-        if name == "lora_name" && is_map(reader.peek()?) {
+        if name == b"lora_name" && is_map(reader.peek()?) {
             read_metadata(reader, &mut fields, unknown_fields)?;
         } else {
             fields.read(name, reader)?;

@@ -7,6 +7,11 @@ use rmp::Marker;
 use crate::FieldError;
 use crate::reader::{Fault, Reader, name};
 
+/// Markers of unsigned numbers.
+const U8: u64 = 0xcc;
+const U32: u64 = 0xce;
+const U64: u8 = 0xcf;
+
 pub(crate) fn wrong_type(field: &'static str, expected: &'static str, found: Marker) -> FieldError {
     FieldError::WrongType {
         field,
@@ -15,12 +20,12 @@ pub(crate) fn wrong_type(field: &'static str, expected: &'static str, found: Mar
     }
 }
 
-/// A map's key; `None` if it is no readable text, so no known field's name.
-pub(crate) fn key<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a str>, Fault> {
+/// The bytes of a map's key; `None` if it is no text, so no known field's name.
+pub(crate) fn key<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, Fault> {
     let start = reader.position();
     let marker = reader.marker()?;
     match reader.text_length(marker)? {
-        Some(length) => Ok(std::str::from_utf8(reader.take(length)?).ok()),
+        Some(length) => Ok(Some(reader.take(length)?)),
         None => {
             reader.rewind(start);
             reader.skip()?;
@@ -171,12 +176,29 @@ pub(crate) fn hashes(
     let marker = reader.marker()?;
     let length = bounded_array(reader, field, marker, reader.limits.hashes)?;
     reader.charge(length.saturating_mul(size_of::<EngineHash>()))?;
-    let mut hashes = Vec::with_capacity(length);
-    for _ in 0..length {
+    let mut hashes = reader.spare.hashes(length);
+    let read = plain_hashes(reader.rest(), length, &mut hashes);
+    reader.take(read)?;
+    for _ in hashes.len()..length {
         let marker = reader.marker()?;
         hashes.push(hash_of(reader, field, marker)?);
     }
     Ok(hashes)
+}
+
+/// Reads as many 64-bit numbers as come first, which nearly always is all of
+/// them; returns how many bytes that were.
+fn plain_hashes(bytes: &[u8], most: usize, hashes: &mut Vec<EngineHash>) -> usize {
+    let mut read = 0;
+    for value in bytes.chunks_exact(9).take(most) {
+        let [U64, number @ ..] = value else { break };
+        let Ok(number) = <[u8; 8]>::try_from(number) else {
+            break;
+        };
+        hashes.push(EngineHash(u64::from_be_bytes(number)));
+        read += 9;
+    }
+    read
 }
 
 pub(crate) fn optional_hash(
@@ -203,7 +225,7 @@ fn hash_of(
 ) -> Result<EngineHash, Fault> {
     // By far the most common form.
     if marker == Marker::U64 {
-        return Ok(EngineHash(reader.unsigned(8)?));
+        return Ok(EngineHash(reader.u64()?));
     }
     if let Some(integer) = reader.integer(marker)? {
         return Ok(EngineHash(integer as u64));
@@ -222,23 +244,50 @@ pub(crate) fn tokens(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec
     }
     let length = bounded_array(reader, field, marker, reader.limits.tokens)?;
     reader.charge(length.saturating_mul(size_of::<TokenId>()))?;
-    let mut tokens = Vec::with_capacity(length);
-    for _ in 0..length {
-        tokens.push(token(reader, field)?);
+    let mut tokens = reader.spare.tokens(length);
+    while tokens.len() < length {
+        let missing = length - tokens.len();
+        let read = plain_tokens(reader.rest(), missing, &mut tokens);
+        reader.take(read)?;
+        if tokens.len() < length {
+            tokens.push(token(reader, field)?);
+        }
     }
     Ok(tokens)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "as wide as read")]
+/// Reads as many unsigned numbers of at most 32 bits as come first and do not
+/// stand at the very end; returns how many bytes that were.
+///
+/// The width of each follows from its marker by arithmetic: ids of one to five
+/// bytes come in no order that a processor could guess.
+#[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits")]
+fn plain_tokens(bytes: &[u8], most: usize, tokens: &mut Vec<TokenId>) -> usize {
+    let mut read = 0;
+    for _ in 0..most {
+        let Some(word) = bytes.get(read..read + 8) else {
+            break;
+        };
+        let Ok(word) = <[u8; 8]>::try_from(word) else {
+            break;
+        };
+        let word = u64::from_be_bytes(word);
+        let marker = word >> 56;
+        if marker > 0x7f && !(U8..=U32).contains(&marker) {
+            break;
+        }
+        // 1, 2 or 4 bytes after the marker, or the marker itself.
+        let after = marker >> 7 << (marker & 3);
+        let value = word >> (56 - 8 * after);
+        let mask = ((1 << (8 * after)) - 1) | (0x7f >> (marker >> 7 << 3));
+        tokens.push((value & mask) as TokenId);
+        read += 1 + after as usize;
+    }
+    read
+}
+
 fn token(reader: &mut Reader<'_>, field: &'static str) -> Result<TokenId, Fault> {
     let marker = reader.marker()?;
-    match marker {
-        Marker::FixPos(value) => return Ok(TokenId::from(value)),
-        Marker::U8 => return Ok(reader.unsigned(1)? as TokenId),
-        Marker::U16 => return Ok(reader.unsigned(2)? as TokenId),
-        Marker::U32 => return Ok(reader.unsigned(4)? as TokenId),
-        _ => {}
-    }
     let Some(found) = reader.integer(marker)? else {
         return Err(wrong_type(field, "integer", marker).into());
     };

@@ -9,6 +9,8 @@ pub(crate) enum Value {
     Bool(bool),
     Unsigned(u64),
     Signed(i64),
+    /// In nine bytes, however small.
+    Wide(i64),
     Float(f64),
     Text(String),
     Bytes(Vec<u8>),
@@ -47,6 +49,7 @@ impl Value {
             Self::Bool(value) => encode::write_bool(out, *value).unwrap(),
             Self::Unsigned(value) => drop(encode::write_uint(out, *value).unwrap()),
             Self::Signed(value) => drop(encode::write_sint(out, *value).unwrap()),
+            Self::Wide(value) => encode::write_i64(out, *value).unwrap(),
             Self::Float(value) => encode::write_f64(out, *value).unwrap(),
             Self::Text(text) => encode::write_str(out, text).unwrap(),
             Self::Bytes(bytes) => encode::write_bin(out, bytes).unwrap(),

@@ -9,3 +9,4 @@ mod hostile;
 mod recordings;
 mod roundtrip;
 mod topics;
+mod visits;
