@@ -14,6 +14,7 @@ mod model;
 mod prompt;
 mod request;
 mod template;
+mod token_cache;
 
 pub use hub::{HubConfig, HubError, HubModel};
 pub use json::JsonError;
@@ -21,10 +22,13 @@ pub use library::{
     LibraryConfig, LibraryError, ModelLibrary, ModelLocation, ModelSource, Unlisted,
 };
 pub use limits::{RenderLimits, RequestLimits};
-pub use model::{LoadError, Model, ModelFiles, ModelOptions, SpecialTokens, TokenizerConfig};
+pub use model::{
+    LoadError, Model, ModelFiles, ModelOptions, SpecialTokens, TokenReuse, TokenizerConfig,
+};
 pub use prompt::{PromptError, TokenizedPrompt};
 pub use request::{
     BodyError, ChatRequest, CompletionPrompt, CompletionRequest, PlainPrompt, TokenizeOptions,
     Truncate,
 };
 pub use template::{Clock, ContentFormat, RenderError, Template, TemplateError};
+pub use token_cache::{TokenCache, TokenCacheStats};

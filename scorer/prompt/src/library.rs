@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::hub::{HubConfig, HubModel};
-use crate::model::{Model, ModelOptions};
+use crate::model::{Model, ModelOptions, TokenReuse};
+use crate::token_cache::TokenCache;
 use slot::Slot;
 
 /// Which models there are and how they are kept.
@@ -31,6 +32,10 @@ pub struct LibraryConfig {
     pub capacity: usize,
     /// How long a failure to load is remembered before the next attempt.
     pub failure_ttl: Duration,
+    /// Bytes of token ids, and of the texts they belong to, that are remembered for
+    /// all models together, so that a conversation's next turn costs its new text
+    /// only. 0: every prompt is tokenised in full.
+    pub token_cache_bytes: usize,
     /// The clock that `failure_ttl` is measured with.
     pub now: fn() -> Instant,
 }
@@ -43,6 +48,7 @@ impl Default for LibraryConfig {
             hub: HubConfig::default(),
             capacity: 16,
             failure_ttl: Duration::from_secs(30),
+            token_cache_bytes: 256 << 20,
             now: Instant::now,
         }
     }
@@ -93,6 +99,7 @@ pub enum ModelLocation {
 #[derive(Debug)]
 pub struct ModelLibrary {
     config: LibraryConfig,
+    token_cache: Arc<TokenCache>,
     slots: Mutex<Slots>,
 }
 
@@ -114,9 +121,16 @@ impl ModelLibrary {
     #[must_use]
     pub fn new(config: LibraryConfig) -> Self {
         Self {
+            token_cache: Arc::new(TokenCache::new(config.token_cache_bytes)),
             config,
             slots: Mutex::default(),
         }
+    }
+
+    /// What all models remember of texts and their token ids.
+    #[must_use]
+    pub fn token_cache(&self) -> &Arc<TokenCache> {
+        &self.token_cache
     }
 
     /// The model of this name, loaded now if it is not. Blocks on files and,
@@ -165,7 +179,7 @@ impl ModelLibrary {
     }
 
     fn load(&self, name: &str, from: (ModelLocation, ModelOptions)) -> Result<Model, LibraryError> {
-        let (location, options) = from;
+        let (location, mut options) = from;
         let directory = match location {
             ModelLocation::Directory(directory) => directory,
             ModelLocation::Hub(model) => {
@@ -180,8 +194,19 @@ impl ModelLibrary {
             }
         };
         tracing::info!(model = name, directory = %directory.display(), "loading tokenizer and chat template");
-        Model::from_directory(name, &directory, options)
-            .map_err(|error| LibraryError::Load(Arc::new(error)))
+        if self.config.token_cache_bytes > 0 {
+            let cache = || Arc::clone(&self.token_cache);
+            options.token_cache.get_or_insert_with(cache);
+        }
+        let model = Model::from_directory(name, &directory, options)
+            .map_err(|error| LibraryError::Load(Arc::new(error)))?;
+        let reuse = model.token_reuse();
+        if matches!(reuse, TokenReuse::Words) || self.config.token_cache_bytes == 0 {
+            tracing::info!(model = name, %reuse, "model loaded");
+        } else {
+            tracing::warn!(model = name, %reuse, "model loaded; tokenising costs more than it does with other tokenizers");
+        }
+        Ok(model)
     }
 
     fn slot(&self, name: &str) -> Result<Arc<Slot>, LibraryError> {

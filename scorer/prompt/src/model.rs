@@ -2,6 +2,7 @@
 
 mod error;
 mod files;
+mod reuse;
 mod special_tokens;
 mod templates;
 mod tokenizer;
@@ -10,12 +11,15 @@ mod tokenizer_config;
 pub use error::LoadError;
 pub use files::ModelFiles;
 pub(crate) use files::{CONFIG_FILE, FILES, TOKENIZER_FILE};
+pub use reuse::TokenReuse;
 pub use special_tokens::SpecialTokens;
 pub use tokenizer_config::TokenizerConfig;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use minijinja::Value;
+use proto_model::CacheSalt;
 use serde_json::{Map, Value as Json};
 
 use crate::limits::RenderLimits;
@@ -24,8 +28,9 @@ use crate::request::{
     ChatParts, ChatRequest, CompletionPrompt, CompletionRequest, TokenizeOptions, Truncate,
 };
 use crate::template::{Clock, ContentFormat, Template, TemplateError, value};
+use crate::token_cache::TokenCache;
 use templates::Templates;
-use tokenizer::ModelTokenizer;
+use tokenizer::{Keep, ModelTokenizer, truncate};
 
 /// How the engines serve the model, where that differs from what its files say.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,10 @@ pub struct ModelOptions {
     pub render: RenderLimits,
     /// What `strftime_now` reads.
     pub clock: Clock,
+    /// Where token ids of texts are remembered, so that a conversation's next turn
+    /// costs its new text only; the same ids come out with and without. `None`:
+    /// every prompt is tokenised in full.
+    pub token_cache: Option<Arc<TokenCache>>,
 }
 
 /// A loaded model. Shared between threads; nothing in it changes.
@@ -80,7 +89,12 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let config = files.tokenizer_config()?;
         let special_tokens = SpecialTokens::of(&config, &files)?;
-        let tokenizer = ModelTokenizer::load(&files, &config, &special_tokens)?;
+        let tokenizer = ModelTokenizer::load(
+            &files,
+            &config,
+            &special_tokens,
+            options.token_cache.as_ref(),
+        )?;
         let templates = Templates::load(&files, &config, &options)?;
         let variables = options.template_variables.into_iter();
         Ok(Self {
@@ -112,7 +126,7 @@ impl Model {
             template,
         } = request;
         let prompt = self.prompt_text(parts, template.as_deref())?;
-        let token_ids = self.tokenize(&prompt, common.tokenize)?;
+        let token_ids = self.tokenize(&prompt, common.tokenize, common.salt.as_ref())?;
         Ok(TokenizedPrompt {
             token_ids,
             salt: common.salt,
@@ -156,7 +170,7 @@ impl Model {
         );
         let prompts = request.prompts.into_iter().map(|prompt| {
             let token_ids = match prompt {
-                CompletionPrompt::Text(text) => self.tokenize(&text, options)?,
+                CompletionPrompt::Text(text) => self.tokenize(&text, options, salt.as_ref())?,
                 CompletionPrompt::Tokens(tokens) => self.truncate(tokens, options)?,
             };
             Ok(TokenizedPrompt {
@@ -168,20 +182,53 @@ impl Model {
         prompts.collect()
     }
 
-    /// The token ids of a text.
-    pub fn tokenize(&self, text: &str, options: TokenizeOptions) -> Result<Vec<u32>, PromptError> {
-        let limit = self.token_limit(options)?;
-        self.tokenizer
-            .encode(
-                text,
-                options.add_special_tokens,
-                limit,
-                options.truncate_right,
-            )
-            .map_err(|reason| PromptError::Tokenizer {
-                model: self.name.clone(),
-                reason,
-            })
+    /// The token ids of a text. What is remembered of texts under one salt is not
+    /// used under another.
+    pub fn tokenize(
+        &self,
+        text: &str,
+        options: TokenizeOptions,
+        salt: Option<&CacheSalt>,
+    ) -> Result<Vec<u32>, PromptError> {
+        let keep = self.keep(options)?;
+        let ids = self
+            .tokenizer
+            .encode(text, options.add_special_tokens, keep, salt);
+        ids.map_err(|reason| self.tokenizer_failed(reason))
+    }
+
+    /// The same ids with nothing remembered and nothing reused: what tests and
+    /// benchmarks compare with.
+    pub fn tokenize_in_full(
+        &self,
+        text: &str,
+        options: TokenizeOptions,
+    ) -> Result<Vec<u32>, PromptError> {
+        let keep = self.keep(options)?;
+        let ids = self
+            .tokenizer
+            .encode_in_full(text, options.add_special_tokens, keep);
+        ids.map_err(|reason| self.tokenizer_failed(reason))
+    }
+
+    /// How much of texts seen before is reused.
+    #[must_use]
+    pub fn token_reuse(&self) -> TokenReuse {
+        self.tokenizer.reuse()
+    }
+
+    fn tokenizer_failed(&self, reason: String) -> PromptError {
+        PromptError::Tokenizer {
+            model: self.name.clone(),
+            reason,
+        }
+    }
+
+    fn keep(&self, options: TokenizeOptions) -> Result<Keep, PromptError> {
+        Ok(Keep {
+            limit: self.token_limit(options)?,
+            first: options.truncate_right,
+        })
     }
 
     fn compile(&self, source: &str) -> Result<Template, PromptError> {
@@ -206,15 +253,8 @@ impl Model {
         mut tokens: Vec<u32>,
         options: TokenizeOptions,
     ) -> Result<Vec<u32>, PromptError> {
-        if let Some(limit) = self
-            .token_limit(options)?
-            .filter(|limit| *limit < tokens.len())
-        {
-            if options.truncate_right {
-                tokens.truncate(limit);
-            } else {
-                tokens.drain(..tokens.len() - limit);
-            }
+        if let Some(limit) = self.token_limit(options)? {
+            truncate(&mut tokens, limit, options.truncate_right);
         }
         Ok(tokens)
     }

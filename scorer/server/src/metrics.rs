@@ -3,6 +3,7 @@
 
 mod collector;
 mod routes;
+mod tokens;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::replica::Replicas;
 use crate::scoring::{Outcome, Row};
 use collector::ReplicaCollector;
 pub(crate) use routes::{Queued, RouteMetrics};
+pub(crate) use tokens::TokenCacheCollector;
 
 /// From 50 microseconds, the cost of a short lookup, to 10 seconds.
 const LATENCY_SECONDS: [f64; 14] = [

@@ -11,7 +11,7 @@ use proto_api::{Input, limits};
 use proto_model::{CacheSalt, TokenId};
 use scorer_prompt::{
     ChatRequest, CompletionPrompt, CompletionRequest, Model, ModelLibrary, PlainPrompt,
-    RequestLimits, TokenizeOptions,
+    RequestLimits, TokenCache, TokenizeOptions,
 };
 
 /// The models' tokenizers and templates, and bounds on what they are given.
@@ -60,6 +60,11 @@ impl Prompts {
             ..limits
         };
         Self { library, limits }
+    }
+
+    /// What is remembered of texts and their token ids.
+    pub(crate) fn token_cache(&self) -> &Arc<TokenCache> {
+        self.library.token_cache()
     }
 
     /// Whether the model is loaded.
@@ -114,11 +119,13 @@ impl Prompts {
         }
     }
 
-    /// The token ids that the engine would compute.
+    /// The token ids that the engine would compute. `salt` is the query's own, or
+    /// else the input's: texts under different salts share no time either.
     pub(crate) fn tokenize(
         &self,
         model: &str,
         parsed: Parsed,
+        salt: Option<&CacheSalt>,
     ) -> Result<Vec<TokenId>, PromptsError> {
         let failed = |field| move |error| PromptsError::Prompt { field, error };
         match parsed {
@@ -130,14 +137,16 @@ impl Prompts {
                     truncate_right: false,
                 };
                 self.model(model)?
-                    .tokenize(&text, options)
+                    .tokenize(&text, options, salt)
                     .map_err(failed("text"))
             }
-            Parsed::Chat(chat) => {
+            Parsed::Chat(mut chat) => {
+                chat.set_cache_salt(salt.cloned());
                 let prompt = self.model(model)?.chat(*chat).map_err(failed("chat"))?;
                 Ok(prompt.token_ids)
             }
-            Parsed::Completion(request) => {
+            Parsed::Completion(mut request) => {
+                request.set_cache_salt(salt.cloned());
                 // Ready-made tokens need no tokenizer, and so no model files.
                 if let ([CompletionPrompt::Tokens(ids)], None) =
                     (request.prompts(), request.tokenize_options().truncate)

@@ -38,10 +38,12 @@ pub(crate) use warnings::Warnings;
 
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use proto_api::{Input, ReplicaState, RouteKeys, ScoreAnswer, ScoreQuery, StoreStanding, limits};
 use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
+use crate::metrics::TokenCacheCollector;
 use crate::models::ModelCatalog;
 use crate::prompts::Prompts;
 use crate::replica::{Content, Directory, Replicas};
@@ -125,6 +127,13 @@ impl Scoring {
         }
     }
 
+    /// Adds the numbers of the token cache to a registry, under
+    /// `kvatlas_scorer_token_cache_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let collector = TokenCacheCollector::new(Arc::clone(self.prompts.token_cache()));
+        registry.register_collector(Box::new(collector));
+    }
+
     /// The replicas that are asked.
     #[must_use]
     pub fn replicas(&self) -> &Replicas {
@@ -193,7 +202,9 @@ impl Scoring {
             model => resolve(model)?,
         };
         let salt = query.salt.take().or_else(|| parsed.salt().cloned());
-        let ids = self.prompts.tokenize(&target.model, parsed)?;
+        let ids = self
+            .prompts
+            .tokenize(&target.model, parsed, salt.as_ref())?;
         if ids.len() > limits::TOKENS {
             return Err(ScoreError::TooManyTokens(ids.len()));
         }

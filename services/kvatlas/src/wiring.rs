@@ -207,8 +207,8 @@ fn adapter(section: &AdapterSection) -> Lora {
     }
 }
 
-/// Where tokenizers are found.
-pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
+/// Where tokenizers are found, and how much is remembered of what they did.
+pub(crate) fn library(hub: &HubSection, scorer: &ScorerSection) -> Result<LibraryConfig> {
     let mut settings = HubConfig::from_variables(|name| std::env::var(name).ok());
     if let Some(endpoint) = &hub.endpoint {
         settings.endpoint.clone_from(endpoint);
@@ -225,6 +225,7 @@ pub(crate) fn library(hub: &HubSection) -> Result<LibraryConfig> {
     settings.timeout = hub.timeout.duration();
     Ok(LibraryConfig {
         hub: settings,
+        token_cache_bytes: scorer.token_cache.as_usize(),
         ..Default::default()
     })
 }

@@ -1,16 +1,29 @@
 //! Text to token ids, as `transformers` sets the tokenizer up.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use proto_model::CacheSalt;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
+use super::reuse::{Reuse, TokenReuse};
 use super::tokenizer_config::Token;
 use super::{LoadError, ModelFiles, SpecialTokens, TokenizerConfig};
+use crate::token_cache::TokenCache;
 
 #[derive(Debug)]
 pub(super) struct ModelTokenizer {
     inner: Tokenizer,
+    reuse: Result<Reuse, &'static str>,
+    cache: Option<Arc<TokenCache>>,
+}
+
+/// How many of a prompt's ids to keep, those that the post-processor adds included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    pub(super) limit: Option<usize>,
+    pub(super) first: bool,
 }
 
 impl ModelTokenizer {
@@ -18,6 +31,7 @@ impl ModelTokenizer {
         files: &ModelFiles,
         config: &TokenizerConfig,
         special: &SpecialTokens,
+        cache: Option<&Arc<TokenCache>>,
     ) -> Result<Self, LoadError> {
         let failed = |error: tokenizers::Error| LoadError::Tokenizer {
             reason: error.to_string(),
@@ -30,42 +44,89 @@ impl ModelTokenizer {
         if let Some(processor) = bos_and_eos(&inner, config, special)? {
             inner.with_post_processor(Some(processor));
         }
-        Ok(Self { inner })
+        let reuse = match cache {
+            Some(cache) => Reuse::of(&inner, cache),
+            None => Err("no cache is given"),
+        };
+        Ok(Self {
+            inner,
+            reuse,
+            cache: cache.cloned(),
+        })
     }
 
-    /// The ids of a text; at most `limit` of them, special tokens included.
+    pub(super) fn reuse(&self) -> TokenReuse {
+        match &self.reuse {
+            Ok(reuse) => reuse.extent(),
+            Err(because) => TokenReuse::Nothing { because },
+        }
+    }
+
+    /// The ids of a text, of which what was seen before is not computed again.
     pub(super) fn encode(
         &self,
         text: &str,
         add_special_tokens: bool,
-        limit: Option<usize>,
-        keep_first: bool,
+        keep: Keep,
+        salt: Option<&CacheSalt>,
+    ) -> Result<Vec<u32>, String> {
+        let Ok(reuse) = &self.reuse else {
+            if let Some(cache) = &self.cache {
+                cache.bypass();
+            }
+            return self.encode_in_full(text, add_special_tokens, keep);
+        };
+        let ids = reuse.ids(&self.inner, text, salt);
+        let mut ids = ids.map_err(|error| error.to_string())?;
+        if let Some(limit) = keep.limit {
+            let room = limit.saturating_sub(self.added(add_special_tokens));
+            truncate(&mut ids, room, keep.first);
+        }
+        Ok(reuse.framed(ids, add_special_tokens))
+    }
+
+    /// How many ids the post-processor adds.
+    fn added(&self, add_special_tokens: bool) -> usize {
+        let processor = self.inner.get_post_processor();
+        processor
+            .filter(|_| add_special_tokens)
+            .map_or(0, |processor| processor.added_tokens(false))
+    }
+
+    /// The ids of a text by the library alone.
+    pub(super) fn encode_in_full(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+        keep: Keep,
     ) -> Result<Vec<u32>, String> {
         let reason = |error: tokenizers::Error| error.to_string();
-        let Some(limit) = limit else {
-            let encoding = self
-                .inner
-                .encode_fast(text, add_special_tokens)
-                .map_err(reason)?;
-            return Ok(ids(encoding));
+        let Some(limit) = keep.limit else {
+            let encoding = self.inner.encode_fast(text, add_special_tokens);
+            return Ok(ids(encoding.map_err(reason)?));
         };
         let mut encoding = self.inner.encode_fast(text, false).map_err(reason)?;
-        let processor = self
-            .inner
-            .get_post_processor()
-            .filter(|_| add_special_tokens);
-        let added = processor.map_or(0, |processor| processor.added_tokens(false));
-        let direction = if keep_first {
+        let direction = if keep.first {
             TruncationDirection::Right
         } else {
             TruncationDirection::Left
         };
-        encoding.truncate(limit.saturating_sub(added), 0, direction);
+        let room = limit.saturating_sub(self.added(add_special_tokens));
+        encoding.truncate(room, 0, direction);
         let encoding = self
             .inner
             .post_process(encoding, None, add_special_tokens)
             .map_err(reason)?;
         Ok(ids(encoding))
+    }
+}
+
+/// Keeps so many ids, the first or the last.
+pub(super) fn truncate(ids: &mut Vec<u32>, limit: usize, first: bool) {
+    if first {
+        ids.truncate(limit);
+    } else {
+        ids.drain(..ids.len().saturating_sub(limit));
     }
 }
 

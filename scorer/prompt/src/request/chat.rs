@@ -58,6 +58,11 @@ impl ChatRequest {
         self.common.salt.as_ref()
     }
 
+    /// Replaces the salt by one that came beside the body.
+    pub fn set_cache_salt(&mut self, salt: Option<CacheSalt>) {
+        self.common.salt = salt;
+    }
+
     /// How the rendered prompt is tokenised.
     #[must_use]
     pub fn tokenize_options(&self) -> TokenizeOptions {

@@ -47,6 +47,11 @@ impl CompletionRequest {
         self.common.model.as_deref()
     }
 
+    /// Replaces the salt by one that came beside the body.
+    pub fn set_cache_salt(&mut self, salt: Option<CacheSalt>) {
+        self.common.salt = salt;
+    }
+
     /// The salt that separates the request's cache entries.
     #[must_use]
     pub fn cache_salt(&self) -> Option<&CacheSalt> {

@@ -253,7 +253,7 @@ async fn llm_d_pods_are_scored_by_weighted_blocks() {
     };
     let ids = loaded
         .expect("recorded model")
-        .tokenize(prompt, options)
+        .tokenize(prompt, options, None)
         .expect("tokens");
     let (space, blocks) = (
         space("m", None, 4),

@@ -193,6 +193,7 @@ async fn metrics_count_every_way_and_result() {
         &mut registry,
         Arc::clone(world.scorer.scoring().replicas().first()),
     );
+    world.scorer.scoring().register(&mut registry);
     post(
         &routes,
         "/v1/score",
@@ -221,6 +222,8 @@ async fn metrics_count_every_way_and_result() {
         r#"kvatlas_scorer_request_seconds_count{rpc="http_score"} 2"#,
         "kvatlas_scorer_prompt_tokens_count 2",
         "kvatlas_scorer_in_flight 0",
+        "kvatlas_scorer_token_cache_bytes 0",
+        "kvatlas_scorer_token_cache_hits_total 0",
         "kvatlas_scorer_memberships 6",
         "kvatlas_scorer_replica_resets_total 1",
         "kvatlas_scorer_live 1",

@@ -25,6 +25,9 @@ pub(crate) struct ScorerSection {
     /// Prompts turned into tokens at a time; more wait their turn. 0: as many as
     /// there are cores.
     pub(crate) tokenizing: usize,
+    /// Memory for the token ids of texts seen before, so that a conversation's next
+    /// turn costs its new text only. 0: every prompt is tokenised in full.
+    pub(crate) token_cache: ByteSize,
     /// Open streams, of scores and of changes.
     pub(crate) streams: usize,
     /// The longest that a request may take.
@@ -84,6 +87,7 @@ impl Default for ScorerSection {
             index_memory: ByteSize(16 << 30),
             in_flight: 256,
             tokenizing: 0,
+            token_cache: ByteSize::mib(256),
             streams: 256,
             deadline: HumanDuration::from_secs(10),
             request_bytes: ByteSize::mib(8),
@@ -133,6 +137,13 @@ impl ScorerSection {
         }
         if self.index_memory.bytes() < 1 << 20 {
             mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");
+        }
+        if (1..1 << 20).contains(&self.token_cache.bytes()) {
+            mistakes.push(
+                "scorer.token_cache",
+                self.token_cache,
+                "0, or at least 1MiB",
+            );
         }
         self.check_stores(mistakes);
         let same_port = self.grpc.port() == self.http.port() && self.grpc.port() != 0;

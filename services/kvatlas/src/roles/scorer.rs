@@ -119,7 +119,10 @@ impl ScorerRole {
         let scoring = scoring(config, &replicas)?;
         let instances = wiring::instances(&config.scorer)?;
         let scorer_metrics = ScorerMetrics::default();
-        metrics.register(|registry| scorer_metrics.register(registry, replicas.clone()));
+        metrics.register(|registry| {
+            scorer_metrics.register(registry, replicas.clone());
+            scoring.register(registry);
+        });
         let limits = wiring::scorer_limits(&config.scorer);
         let scorer = Scorer::new(scoring, limits, scorer_metrics);
         let (watches, writers): (Vec<_>, Vec<_>) = stores
@@ -209,7 +212,7 @@ impl ScorerRole {
 /// Everything that answers, on the given replicas.
 fn scoring(config: &Config, replicas: &Replicas) -> Result<Scoring> {
     let models = wiring::models(config)?;
-    let library = models.with_sources(wiring::library(&config.hub)?);
+    let library = models.with_sources(wiring::library(&config.hub, &config.scorer)?);
     let catalog = ModelCatalog::new(models).map_err(|mistakes| {
         let list: Vec<_> = mistakes
             .iter()

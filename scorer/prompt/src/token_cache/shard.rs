@@ -1,0 +1,141 @@
+//! A part of the cache with a lock of its own. Who makes room is decided by the
+//! clock algorithm: a hand goes round, and what was used since it last came by
+//! stays for another round.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{CachedPiece, TokenCacheStats};
+
+/// Aligned so that threads that count in different shards share no cache line.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Shard {
+    budget: usize,
+    clock: Mutex<Clock>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    evictions: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Clock {
+    slots: Vec<Slot>,
+    /// Slots without a piece.
+    free: Vec<usize>,
+    by_hash: HashMap<u64, usize>,
+    hand: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u64,
+    /// Used since the hand last came by.
+    used: bool,
+    piece: Option<Arc<CachedPiece>>,
+}
+
+impl Shard {
+    pub(super) fn new(budget: usize) -> Self {
+        Self {
+            budget,
+            clock: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+        }
+    }
+
+    /// What is held under the hash. The caller compares it, after the lock is gone.
+    pub(super) fn find(&self, hash: u64) -> Option<Arc<CachedPiece>> {
+        let mut clock = self.clock.lock();
+        let at = *clock.by_hash.get(&hash)?;
+        let slot = clock.slots.get_mut(at)?;
+        slot.used = true;
+        slot.piece.clone()
+    }
+
+    pub(super) fn count(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Holds the piece under its hash, in place of what was there. A piece that
+    /// would take more than half of the shard is not worth all others.
+    pub(super) fn keep(&self, hash: u64, piece: CachedPiece) {
+        if piece.bytes() > self.budget / 2 {
+            return;
+        }
+        let piece = Arc::new(piece);
+        let mut gone = Vec::new();
+        let mut clock = self.clock.lock();
+        gone.extend(clock.remove(hash));
+        while clock.bytes + piece.bytes() > self.budget {
+            gone.extend(clock.evict());
+            self.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+        clock.insert(hash, piece);
+        drop(clock);
+        // Freed only now: freeing takes longer than anything under the lock.
+        drop(gone);
+    }
+
+    pub(super) fn add_to(&self, stats: &mut TokenCacheStats) {
+        stats.hits += self.hits.load(Ordering::Relaxed);
+        stats.misses += self.misses.load(Ordering::Relaxed);
+        stats.evictions += self.evictions.load(Ordering::Relaxed);
+        let clock = self.clock.lock();
+        stats.pieces += clock.by_hash.len() as u64;
+        stats.bytes += clock.bytes as u64;
+    }
+}
+
+impl Clock {
+    fn insert(&mut self, hash: u64, piece: Arc<CachedPiece>) {
+        self.bytes += piece.bytes();
+        let slot = Slot {
+            hash,
+            // Not yet: what is asked for once only goes first. The hand has just
+            // been here, and comes by again after a whole round.
+            used: false,
+            piece: Some(piece),
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at] = slot;
+                at
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        self.by_hash.insert(hash, at);
+    }
+
+    fn remove(&mut self, hash: u64) -> Option<Arc<CachedPiece>> {
+        let at = self.by_hash.remove(&hash)?;
+        let piece = self.slots[at].piece.take()?;
+        self.free.push(at);
+        self.bytes -= piece.bytes();
+        Some(piece)
+    }
+
+    /// Drops the first piece that the hand finds unused. Ends: one round unmarks
+    /// every piece, and it is called only while there are any.
+    fn evict(&mut self) -> Option<Arc<CachedPiece>> {
+        for _ in 0..=2 * self.slots.len() {
+            self.hand = (self.hand + 1) % self.slots.len().max(1);
+            let slot = self.slots.get_mut(self.hand)?;
+            if slot.piece.is_some() && !std::mem::take(&mut slot.used) {
+                let hash = slot.hash;
+                return self.remove(hash);
+            }
+        }
+        None
+    }
+}
