@@ -27,7 +27,7 @@ pub(super) async fn query(
     State(http): State<Http>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let asked = body::read::<DialectJson>(body).and_then(DialectJson::into_query);
+    let asked = body::read_with_tokens(body, "token_ids").and_then(DialectJson::into_query);
     answer(&http, Rpc::HttpQuery, asked).await
 }
 

@@ -22,7 +22,8 @@ pub(super) async fn score(
 }
 
 async fn answer(http: &Http, body: Result<Bytes, BytesRejection>) -> Result<AnswerJson, Failure> {
-    let request = body::read::<ScoreJson>(body)?.into_request()?;
+    let read = body::read_with_tokens::<ScoreJson>(body, "tokens")?;
+    let request = read.body.into_request(read.token_ids)?;
     let request_id = request.request_id.clone();
     let estimated = request.estimation.is_some();
     let query = ScoreQuery::try_from(request).map_err(Into::into);

@@ -4,6 +4,7 @@ use proto_api::{Failure, FailureKind, Input, InvalidQuery, KeyForm, KeyList, Sco
 use proto_model::CacheSalt;
 use serde::Deserialize;
 
+use crate::http::body::WithTokens;
 use crate::http::hash_number::HashNumber;
 use crate::http::instances::InstanceNames;
 use crate::scoring::{Outcome, Row};
@@ -55,19 +56,19 @@ pub(super) struct Asked {
 
 impl DialectJson {
     /// `/query`: token ids.
-    pub(super) fn into_query(mut self) -> Result<(Asked, ScoreQuery), Failure> {
-        let ids = self
-            .token_ids
-            .take()
+    pub(super) fn into_query(read: WithTokens<Self>) -> Result<(Asked, ScoreQuery), Failure> {
+        let (mut this, list) = (read.body, read.token_ids);
+        let ids = list
+            .or_else(|| this.token_ids.take())
             .ok_or_else(|| missing("token_ids", "/query"))?;
         if ids.len() > limits::TOKENS {
             return Err(too_large("token_ids", ids.len(), limits::TOKENS));
         }
-        let salt = self.cache_salt.take().filter(|salt| !salt.is_empty());
+        let salt = this.cache_salt.take().filter(|salt| !salt.is_empty());
         if let Some(salt) = salt.as_ref().filter(|salt| salt.len() > limits::SALT_BYTES) {
             return Err(InvalidQuery::Salt(salt.len()).into());
         }
-        let (asked, mut query) = self.into_asked(Input::Tokens(ids))?;
+        let (asked, mut query) = this.into_asked(Input::Tokens(ids))?;
         query.salt = salt.map(CacheSalt::new);
         Ok((asked, query))
     }

@@ -86,13 +86,16 @@ struct WeightsJson {
 }
 
 impl ScoreJson {
-    /// The message, which is then checked like one that came by gRPC.
-    pub(super) fn into_request(self) -> Result<ScoreRequest, Failure> {
+    /// The message, which is then checked like one that came by gRPC. `tokens` are
+    /// those that were taken out of the body.
+    pub(super) fn into_request(self, tokens: Option<Vec<u32>>) -> Result<ScoreRequest, Failure> {
         let inputs = [
             self.text.map(Input::Text),
             self.chat.map(|body| Input::Chat(raw(body))),
             self.completion.map(|body| Input::Completion(raw(body))),
-            self.tokens.map(|ids| Input::Tokens(TokenIds { ids })),
+            tokens
+                .or(self.tokens)
+                .map(|ids| Input::Tokens(TokenIds { ids })),
             self.keys.map(|keys| Input::Keys(keys.into())),
         ];
         let mut inputs = inputs.into_iter().flatten();
