@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use loadtest_fleet::{FleetOptions, Stage, Strategy};
 
+use crate::wall_command::Wall;
+
 /// The documented fleet benchmark in virtual time, with the real state, index and
 /// picker.
 #[derive(Debug, Parser)]
@@ -19,6 +21,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Runs each strategy through the ladder of rates, and compares.
     Ladder(Ladder),
+    /// Runs smaller stages in virtual time and by the wall clock, with processes and
+    /// sockets, and compares the hit rates.
+    Wall(Wall),
 }
 
 #[derive(Debug, clap::Args)]

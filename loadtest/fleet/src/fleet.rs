@@ -85,7 +85,7 @@ impl<'a> Fleet<'a> {
             count,
             options.block_size,
             options.speculation,
-            options.seed ^ 1,
+            options.seed ^ 1 ^ options.ties.rotate_right(32),
         );
         let mut queue = Queue::default();
         queue.at(Duration::ZERO, Happening::Scrape);

@@ -1,9 +1,12 @@
-//! `loadtest-fleet ladder`: the documented fleet benchmark in virtual time.
+//! The documented fleet benchmark: `loadtest-fleet ladder` in virtual time,
+//! `loadtest-fleet wall` by both clocks.
 
 mod args;
+mod wall_command;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,10 +16,14 @@ use loadtest_fleet::{Report, Strategy, by_stage, plot, run, summary};
 
 use args::{Args, Command, Ladder};
 
-fn main() -> Result<()> {
-    let Args {
-        command: Command::Ladder(ladder),
-    } = Args::parse();
+fn main() -> Result<ExitCode> {
+    match Args::parse().command {
+        Command::Ladder(ladder) => climb(&ladder).map(|()| ExitCode::SUCCESS),
+        Command::Wall(wall) => wall.run(),
+    }
+}
+
+fn climb(ladder: &Ladder) -> Result<()> {
     let options = ladder.options()?;
     let strategies = ladder.strategies();
     let bars = bars(&strategies);
@@ -31,7 +38,7 @@ fn main() -> Result<()> {
     };
     let report = run(&options, &strategies, ladder.threads, &told)?;
     print(&report, ladder.stages)?;
-    write(&report, &ladder)
+    write(&report, ladder)
 }
 
 /// One per strategy, on standard error, if that is a terminal.

@@ -11,6 +11,8 @@ use crate::{CalibrationError, FleetCalibration, Workload};
 pub struct FleetOptions {
     /// Decides arrivals, ways and ties.
     pub seed: u64,
+    /// Decides ties and chance differently under the same load.
+    pub ties: u64,
     /// How many.
     pub engines: usize,
     /// Tokens of each engine's KV cache.
@@ -36,6 +38,7 @@ impl Default for FleetOptions {
     fn default() -> Self {
         Self {
             seed: 42,
+            ties: 0,
             engines: 8,
             kv_tokens: 307_328,
             block_size: 64,
