@@ -1,7 +1,8 @@
 //! What can be told of a payload even if it cannot be read.
 
-use indexer_events::Decoded;
 use proto_model::Timestamp;
+
+use crate::keyed::Keyed;
 
 /// Integer timestamps from here on are milliseconds, as in readable payloads.
 const MILLISECONDS_FROM: f64 = 1e11;
@@ -10,9 +11,9 @@ const MILLISECONDS_FROM: f64 = 1e11;
 /// the first number of its array or the time field of its map, as far as the
 /// bytes up to there make sense: every ingestor must give the same message the
 /// same time, or the state would take one for a restart.
-pub(crate) fn timestamp(payload: &[u8], decoded: Option<&Decoded>) -> Timestamp {
-    let seconds = match decoded {
-        Some(decoded) => return decoded.batch.timestamp,
+pub(crate) fn timestamp(payload: &[u8], keyed: Option<&Keyed>) -> Timestamp {
+    let seconds = match keyed {
+        Some(keyed) => return keyed.timestamp,
         None => Bytes(payload).seconds(),
     };
     Timestamp::from_seconds(seconds.unwrap_or(0.0))

@@ -158,7 +158,7 @@ impl Driver {
             connection,
             stream,
             stamp,
-            decoded,
+            keyed,
             permit,
         } = live;
         let Some(publisher) = self.publisher(&stream) else {
@@ -168,7 +168,7 @@ impl Driver {
         let room = self.held_bytes < self.parts.config.bounds.held_bytes.get();
         self.touch(&publisher, |state, shared| {
             state.heard(stamp.sequence);
-            let entry = state.translate(stamp, decoded, shared);
+            let entry = state.translate(stamp, keyed, shared);
             state
                 .sequencer
                 .live(entry, state.connections.len() <= 1, room);
@@ -184,9 +184,9 @@ impl Driver {
             room: _room,
         } = replayed;
         self.touch(&publisher, |state, shared| match news {
-            ReplayNews::Message { stamp, decoded } => {
+            ReplayNews::Message { stamp, keyed } => {
                 shared.metrics.replay_messages.inc();
-                let entry = state.translate(stamp, *decoded, shared);
+                let entry = state.translate(stamp, *keyed, shared);
                 state.sequencer.replayed(run, entry);
             }
             ReplayNews::Ended(end) => {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::check::{FirstBlocks, Probe};
+use crate::check::Probe;
 use crate::config::{ConfigError, IngestConfig};
 use crate::driver::{Driver, Health, Inputs, Parts, Query};
 use crate::findings::Findings;
@@ -108,8 +108,8 @@ impl Ingestor {
             shared: Shared {
                 findings: findings.clone(),
                 metrics,
-                first_blocks: FirstBlocks::default(),
-                probe: Probe::new(hash_rules(&config.models)),
+                first_blocks: Arc::default(),
+                probe: Arc::new(Probe::new(hash_rules(&config.models))),
             },
             models: Models::new(&config.models),
             replayer: replayer(&config, news),
@@ -213,11 +213,17 @@ fn socket_context(
             payload_bytes: message_bytes,
             ..Default::default()
         },
+        checked: checked(config),
         message_bytes,
         receiving: Budget::new(config.bounds.queue_bytes.get()),
         stop: stop.clone(),
         connections: AtomicU64::new(0),
     })
+}
+
+/// Whether any model's hashes are checked.
+fn checked(config: &IngestConfig) -> bool {
+    config.models.iter().any(|model| model.hash.is_some())
 }
 
 fn replayer(config: &IngestConfig, news: mpsc::Sender<crate::replay::Replayed>) -> Replayer {
@@ -238,6 +244,7 @@ fn replayer(config: &IngestConfig, news: mpsc::Sender<crate::replay::Replayed>) 
             payload_bytes: message_bytes,
             ..Default::default()
         },
+        checked: checked(config),
         timeout: config.replay.timeout,
         backoff: config.backoff.clone(),
         news,

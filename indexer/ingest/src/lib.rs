@@ -8,6 +8,7 @@ mod driver;
 mod entry;
 mod findings;
 mod ingestor;
+mod keyed;
 mod metrics;
 mod models;
 mod replay;

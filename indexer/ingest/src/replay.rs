@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexer_events::{
-    BatchError, Decoded, FrameError, ReplayFrame, decode_batch, parse_replay, replay_request,
-};
+use indexer_events::{BatchError, FrameError, ReplayFrame, parse_replay, replay_request};
 use proto_model::Publisher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::config::Backoff;
+use crate::keyed::{Keyed, Reading};
 use crate::sequencer::{ReplayEnd, ReplayOrder};
 use crate::translate::Stamp;
 use crate::zmtp::{Budget, Connection, Limits, Room, SocketType, ZmtpError};
@@ -47,7 +46,7 @@ pub(crate) enum ReplayNews {
     /// A message.
     Message {
         stamp: Stamp,
-        decoded: Box<Result<Decoded, BatchError>>,
+        keyed: Box<Result<Keyed, BatchError>>,
     },
     /// The replay is over.
     Ended(ReplayEnd),
@@ -85,6 +84,8 @@ pub(crate) struct Replayer {
     /// Of messages that the driver has not taken yet.
     pub(crate) queue: Budget,
     pub(crate) events: indexer_events::Limits,
+    /// Whether any model's hashes are checked.
+    pub(crate) checked: bool,
     pub(crate) timeout: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) news: mpsc::Sender<Replayed>,
@@ -159,6 +160,7 @@ impl Replayer {
         connection.send(&[&request[0], &request[1]]).await?;
         let mut pace = Pace::new(self.timeout);
         let mut last: Option<u64> = None;
+        let mut reading = Reading::new(self.events.clone(), self.checked);
         loop {
             let since = Instant::now();
             let received = tokio::time::timeout(pace.left(), connection.receive()).await;
@@ -184,8 +186,8 @@ impl Replayer {
             last = Some(sequence);
             let room = self.queue.take(size).await;
             drop(received.room);
-            let decoded = decode_batch(&payload, &self.events);
-            let timestamp = decode::timestamp(&payload, decoded.as_ref().ok());
+            let keyed = reading.read(&payload);
+            let timestamp = decode::timestamp(&payload, keyed.as_ref().ok());
             let stamp = Stamp {
                 sequence,
                 timestamp,
@@ -193,7 +195,7 @@ impl Replayer {
             };
             let news = ReplayNews::Message {
                 stamp,
-                decoded: Box::new(decoded),
+                keyed: Box::new(keyed),
             };
             self.tell(publisher, order.run, news, room).await?;
         }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use indexer_events::Decoded;
+use indexer_events::BatchError;
 use proto_model::{EventsCommand, Publisher};
 
-use crate::check::{FirstBlocks, Probe};
+use crate::check::Probe;
 use crate::entry::{Entry, build_command};
 use crate::findings::Findings;
+use crate::keyed::{Keyed, Reading};
 use crate::metrics::Metrics;
 use crate::models::{Models, hash_rules};
 use crate::translate::{Shared, Stamp, Translator};
@@ -42,6 +43,30 @@ impl Framing {
     }
 }
 
+/// Reads one connection's payloads.
+#[derive(Debug)]
+pub struct Payloads(Reading);
+
+/// A message with its blocks hashed.
+#[derive(Debug)]
+pub struct Message(Keyed);
+
+impl Payloads {
+    /// Within the limits.
+    #[must_use]
+    pub fn new(limits: indexer_events::Limits) -> Self {
+        Self(Reading::new(limits, false))
+    }
+
+    /// Decodes a payload and hashes its blocks.
+    ///
+    /// # Errors
+    /// As [`indexer_events::visit_batch`] has them.
+    pub fn read(&mut self, payload: &[u8]) -> Result<Message, BatchError> {
+        self.0.read(payload).map(Message)
+    }
+}
+
 /// Translates one publisher's messages.
 #[derive(Debug)]
 pub struct Translation {
@@ -69,21 +94,20 @@ impl Translation {
             shared: Shared {
                 findings: Findings::new(config.bounds.findings.get()),
                 metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
-                first_blocks: FirstBlocks::default(),
-                probe: Probe::new(hash_rules(configs)),
+                first_blocks: Arc::default(),
+                probe: Arc::new(Probe::new(hash_rules(configs))),
             },
         }
     }
 
-    /// One message's tokens to local hashes, its events to changes.
-    pub fn translate(&mut self, sequence: u64, decoded: &Decoded) -> Translated {
+    /// A message's events to changes of the replicated state.
+    pub fn translate(&mut self, sequence: u64, message: Message) -> Translated {
         let stamp = Stamp {
             sequence,
-            timestamp: decoded.batch.timestamp,
+            timestamp: message.0.timestamp,
             stream: None,
         };
-        let shared = &mut self.shared;
-        Translated(self.translator.translate(stamp, decoded, shared))
+        Translated(self.translator.translate(stamp, message.0, &self.shared))
     }
 
     /// The messages as one command.

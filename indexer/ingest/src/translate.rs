@@ -1,33 +1,34 @@
 //! Engine events to changes of the replicated state.
 //!
-//! Tokens, salts and item names end here: what goes on are hashes.
+//! What the state must not see ends here: groups that do not hold whole
+//! prefixes, media that nobody named, hashes that are not the engine's own.
 
 mod blocks;
 mod groups;
+mod spaces;
 
 use std::sync::Arc;
 
-use indexer_events::{BlockRemoved, BlockStored, Decoded, EngineEvent, ExtraKeys};
-use proto_model::{Change, Extras, KeySpace, Medium, Message, Publisher, StreamId, Timestamp};
+use parking_lot::Mutex;
+use proto_model::{Change, KeySpace, Medium, Message, Publisher, StreamId, Timestamp};
 
 use crate::check::{FirstBlocks, HashCheck, Probe};
 use crate::config::EngineKind;
 use crate::entry::Entry;
 use crate::findings::Findings;
+use crate::keyed::{Content, Group, Keyed, KeyedEvent, KeyedStored, Part, StoreKind};
 use crate::metrics::Metrics;
 use crate::models::ModelRules;
 use groups::{Groups, Use};
-
-/// Key spaces remembered per publisher, so that entries share them.
-const SPACES: usize = 256;
+use spaces::Spaces;
 
 /// What all publishers of an ingestor share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) findings: Findings,
     pub(crate) metrics: Metrics,
-    pub(crate) first_blocks: FirstBlocks,
-    pub(crate) probe: Probe,
+    pub(crate) first_blocks: Arc<Mutex<FirstBlocks>>,
+    pub(crate) probe: Arc<Probe>,
 }
 
 /// Translates the messages of one publisher.
@@ -38,7 +39,7 @@ pub(crate) struct Translator {
     model: Arc<ModelRules>,
     groups: Groups,
     check: Option<HashCheck>,
-    spaces: Vec<Arc<KeySpace>>,
+    spaces: Spaces,
     /// The block size last seen, for placeholders that name none.
     block_size: Option<u32>,
 }
@@ -64,7 +65,7 @@ impl Translator {
             model,
             groups: Groups::default(),
             check,
-            spaces: Vec::new(),
+            spaces: Spaces::default(),
         }
     }
 
@@ -74,17 +75,14 @@ impl Translator {
     }
 
     /// A message that could be read.
-    pub(crate) fn translate(
-        &mut self,
-        stamp: Stamp,
-        decoded: &Decoded,
-        shared: &mut Shared,
-    ) -> Entry {
+    pub(crate) fn translate(&mut self, stamp: Stamp, mut keyed: Keyed, shared: &Shared) -> Entry {
         let mut entry = self.empty(stamp);
-        for event in &decoded.batch.events {
-            self.translate_event(event, &mut entry, shared);
+        let events = std::mem::take(&mut keyed.events);
+        entry.message.changes.reserve_exact(events.len());
+        for event in &events {
+            self.translate_event(event, &mut keyed, &mut entry, shared);
         }
-        if !decoded.errors.is_empty() {
+        if !keyed.errors.is_empty() {
             entry.message.changes.push(Change::Unreadable);
         }
         entry
@@ -117,24 +115,34 @@ impl Translator {
         }
     }
 
-    fn translate_event(&mut self, event: &EngineEvent, entry: &mut Entry, shared: &mut Shared) {
-        let events = &shared.metrics.events;
+    fn translate_event(
+        &mut self,
+        event: &KeyedEvent,
+        keyed: &mut Keyed,
+        entry: &mut Entry,
+        shared: &Shared,
+    ) {
+        let metrics = &shared.metrics.events;
         match event {
-            EngineEvent::BlockStored(event) => self.translate_stored(event, entry, shared),
-            EngineEvent::BlockRemoved(event) => {
-                let change = self.translate_removed(event);
-                events.add(
-                    if change.is_some() {
-                        "removed"
-                    } else {
-                        "dropped_group"
-                    },
-                    1,
-                );
-                entry.message.changes.extend(change);
-            }
-            EngineEvent::AllBlocksCleared { medium } => {
-                events.add("cleared", 1);
+            KeyedEvent::Stored(stored) => self.translate_stored(stored, keyed, entry, shared),
+            KeyedEvent::Removed {
+                medium,
+                group,
+                hashes,
+                events,
+            } => match self.groups.removed(group.number, group.kind.as_ref()) {
+                Use::Take => {
+                    metrics.add("removed", *events);
+                    entry.message.changes.push(Change::Removed {
+                        medium: *medium,
+                        group: group.number,
+                        hashes: keyed.take_hashes(*hashes),
+                    });
+                }
+                Use::Drop | Use::Exclude => metrics.add("dropped_group", *events),
+            },
+            KeyedEvent::Cleared { medium } => {
+                metrics.add("cleared", 1);
                 let medium = medium.or(match self.model.engine {
                     EngineKind::Vllm => Some(Medium::Gpu),
                     EngineKind::Sglang => None,
@@ -144,135 +152,95 @@ impl Translator {
         }
     }
 
-    fn translate_removed(&self, event: &BlockRemoved) -> Option<Change> {
-        let group = event.group_idx.unwrap_or(0);
-        match self.groups.removed(group, event.spec_kind.as_ref()) {
-            Use::Take => Some(Change::Removed {
-                medium: event.medium,
-                group,
-                hashes: event.block_hashes.clone(),
-            }),
-            Use::Drop | Use::Exclude => None,
-        }
-    }
-
-    fn translate_stored(&mut self, event: &BlockStored, entry: &mut Entry, shared: &mut Shared) {
-        let events = shared.metrics.events.clone();
-        if event.block_hashes.is_empty() {
-            return events.add("empty", 1);
-        }
-        if event.token_ids.is_empty() {
-            let change = self.translate_placeholder(event, entry);
-            return events.add(
-                if change {
+    fn translate_stored(
+        &mut self,
+        stored: &KeyedStored,
+        keyed: &mut Keyed,
+        entry: &mut Entry,
+        shared: &Shared,
+    ) {
+        let metrics = &shared.metrics.events;
+        let agrees = match stored.content {
+            Content::Nothing => return metrics.add("empty", stored.events),
+            Content::Hashes(hashes) => {
+                let change = self.translate_placeholder(stored, hashes, keyed, entry);
+                let fate = if change {
                     "stored_by_hash"
                 } else {
                     "dropped_placeholder"
-                },
-                1,
-            );
-        }
-        let group = event.group_idx.unwrap_or(0);
-        let agrees = event.chunks().is_some();
-        match self.groups.stored(group, event.spec_kind.as_ref(), agrees) {
-            Use::Drop => return events.add("dropped_group", 1),
+                };
+                return metrics.add(fate, stored.events);
+            }
+            Content::Unclear => false,
+            Content::Blocks { .. } => true,
+        };
+        let Group { number, kind } = &stored.kind.group;
+        match self.groups.stored(*number, kind.as_ref(), agrees) {
+            Use::Drop => return metrics.add("dropped_group", stored.events),
             Use::Exclude => {
-                events.add("excluded_group", 1);
+                // Those after the first are of a group that is excluded already.
+                metrics.add("excluded_group", 1);
+                metrics.add("dropped_group", stored.events - 1);
+                let group = *number;
                 return entry.message.changes.push(Change::GroupExcluded { group });
             }
             Use::Take => {}
         }
-        if !agrees {
-            events.add("unclear", 1);
+        let Content::Blocks { .. } = stored.content else {
+            metrics.add("unclear", stored.events);
             return entry.message.changes.push(Change::Unreadable);
-        }
-        events.add("stored", 1);
-        self.note_block_size(event.block_size, shared);
-        let lora = self
-            .model
-            .adapter(event.lora_name.as_deref(), event.lora_id);
-        let space = self.space(event, lora.as_ref().map(|lora| lora.name.clone()));
-        let blocks = self.blocks(event, lora.as_ref(), &space, shared);
-        let space = entry_space(entry, space);
+        };
+        metrics.add("stored", stored.events);
+        self.note_block_size(stored.kind.block_size, shared);
+        let space = self.spaces.of(&self.model, &stored.kind);
+        let blocks = self.blocks(stored, keyed, &space, shared);
         entry.message.changes.push(Change::Stored {
-            space,
-            medium: event.medium,
-            group,
-            parent: event.parent_block_hash,
+            space: entry_space(&mut entry.spaces, space),
+            medium: stored.kind.medium,
+            group: *number,
+            parent: stored.parent,
             blocks,
         });
     }
 
     /// Blocks known by hash only. Without a block size there is no key space
     /// for them, and nothing that they could mean.
-    fn translate_placeholder(&mut self, event: &BlockStored, entry: &mut Entry) -> bool {
-        let group = event.group_idx.unwrap_or(0);
-        let size = Some(event.block_size)
+    fn translate_placeholder(
+        &mut self,
+        stored: &KeyedStored,
+        hashes: Part,
+        keyed: &mut Keyed,
+        entry: &mut Entry,
+    ) -> bool {
+        let Group { number, kind } = &stored.kind.group;
+        let size = Some(stored.kind.block_size)
             .filter(|size| *size > 0)
             .or(self.block_size);
-        let taken = self.groups.removed(group, event.spec_kind.as_ref()) == Use::Take;
-        let Some(size) = size.filter(|_| taken) else {
+        let taken = self.groups.removed(*number, kind.as_ref()) == Use::Take;
+        let Some(block_size) = size.filter(|_| taken) else {
             return false;
         };
-        let lora = self
-            .model
-            .adapter(event.lora_name.as_deref(), event.lora_id);
-        let space = self.intern(KeySpace {
-            profile: self.model.profile,
-            model: self.model.name.to_string(),
-            lora: lora.map(|lora| lora.name),
-            block_size: size,
-            extras: extras_of(event),
-        });
-        let space = entry_space(entry, space);
+        let kind = StoreKind {
+            block_size,
+            ..stored.kind.clone()
+        };
+        let space = self.spaces.of(&self.model, &kind);
         entry.message.changes.push(Change::StoredByHash {
-            medium: event.medium,
-            group,
-            space,
-            hashes: event.block_hashes.clone(),
+            medium: stored.kind.medium,
+            group: *number,
+            space: entry_space(&mut entry.spaces, space),
+            hashes: keyed.take_hashes(hashes),
         });
         true
-    }
-
-    fn space(&mut self, event: &BlockStored, lora: Option<String>) -> Arc<KeySpace> {
-        self.intern(KeySpace {
-            profile: self.model.profile,
-            model: self.model.name.to_string(),
-            lora,
-            block_size: event.block_size,
-            extras: extras_of(event),
-        })
-    }
-
-    fn intern(&mut self, space: KeySpace) -> Arc<KeySpace> {
-        if let Some(known) = self.spaces.iter().find(|known| ***known == space) {
-            return Arc::clone(known);
-        }
-        if self.spaces.len() >= SPACES {
-            self.spaces.clear();
-        }
-        let space = Arc::new(space);
-        self.spaces.push(Arc::clone(&space));
-        space
-    }
-}
-
-fn extras_of(event: &BlockStored) -> Extras {
-    match event.extra_keys {
-        ExtraKeys::Published(_) => Extras::Published,
-        ExtraKeys::NotPublished => Extras::Hidden,
     }
 }
 
 /// The space's index in the entry.
-fn entry_space(entry: &mut Entry, space: Arc<KeySpace>) -> u16 {
-    let known = entry
-        .spaces
-        .iter()
-        .position(|other| Arc::ptr_eq(other, &space));
+fn entry_space(spaces: &mut Vec<Arc<KeySpace>>, space: Arc<KeySpace>) -> u16 {
+    let known = spaces.iter().position(|other| Arc::ptr_eq(other, &space));
     let index = known.unwrap_or_else(|| {
-        entry.spaces.push(space);
-        entry.spaces.len() - 1
+        spaces.push(space);
+        spaces.len() - 1
     });
     u16::try_from(index).unwrap_or(u16::MAX)
 }

@@ -4,13 +4,13 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
-use indexer_events::{Decoded, EngineEvent, Limits, decode_batch, parse_live};
+use indexer_events::{Limits, Spare, Visit, parse_live, visit_batch};
 use indexer_ingest::ModelConfig;
-use indexer_ingest::stages::{Framing, Translation};
+use indexer_ingest::stages::{Framing, Message, Payloads, Translation};
 use indexer_state::{State, StateLimits};
 use loadtest_engines::Form;
 use proto_api::AppendRequest;
-use proto_model::{Batch, Command, Endpoint, LocalHash, Publisher, Rank};
+use proto_model::{Batch, Command, Endpoint, Publisher, Rank};
 use scorer_index::{IndexLimits, PrefixIndex};
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -67,6 +67,8 @@ pub(crate) fn measure(step: Step, form: Form, rounds: usize) -> Result<StageRepo
 struct Line {
     framing: Framing,
     limits: Limits,
+    spare: Spare,
+    payloads: Payloads,
     translations: Vec<Translation>,
     state: State,
     index: PrefixIndex,
@@ -85,6 +87,8 @@ impl Line {
         Ok(Self {
             framing: Framing::new(16 << 20),
             limits: Limits::default(),
+            spare: Spare::default(),
+            payloads: Payloads::new(Limits::default()),
             translations: translations.collect::<Result<_>>()?,
             state: State::new(StateLimits::default()),
             index: PrefixIndex::new(IndexLimits::default()),
@@ -109,6 +113,17 @@ impl Line {
         Ok(bytes)
     }
 
+    /// Without keeping anything.
+    fn decode(&mut self, payloads: &[Bytes]) -> Result<()> {
+        for payload in payloads {
+            let show = |visit: Visit<'_>| {
+                black_box(visit);
+            };
+            visit_batch(payload, &self.limits, &mut self.spare, show)?;
+        }
+        Ok(())
+    }
+
     fn step(&mut self, payloads: &[Bytes], sequence: u64, meter: &mut Meter) -> Result<()> {
         let mut wire = wire(payloads, sequence);
         let framed = meter.time("frames", || {
@@ -118,17 +133,17 @@ impl Line {
             }
             framed
         });
-        let decoded = meter.time("decode", || -> Result<Vec<Decoded>> {
-            let decode = |frames: Vec<Bytes>| -> Result<Decoded> {
+        meter.time("(decode alone)", || self.decode(payloads))?;
+        let read = meter.time("decode and key", || -> Result<Vec<Message>> {
+            let read = |frames: Vec<Bytes>| -> Result<Message> {
                 let live = parse_live(&frames)?;
-                Ok(decode_batch(&live.payload, &self.limits)?)
+                Ok(self.payloads.read(&live.payload)?)
             };
-            framed.into_iter().map(decode).collect()
+            framed.into_iter().map(read).collect()
         })?;
-        meter.time("(keying alone)", || keys(&decoded));
-        let entries: Vec<_> = meter.time("key and translate", || {
-            let both = self.translations.iter_mut().zip(decoded);
-            both.map(|(translation, decoded)| translation.translate(sequence, &decoded))
+        let entries: Vec<_> = meter.time("translate", || {
+            let both = self.translations.iter_mut().zip(read);
+            both.map(|(translation, message)| translation.translate(sequence, message))
                 .collect()
         });
         let batch = meter.time("command", || Batch {
@@ -155,17 +170,6 @@ impl Line {
             drop(deltas);
         });
         Ok(())
-    }
-}
-
-fn keys(decoded: &[Decoded]) {
-    let events = decoded.iter().flat_map(|decoded| &decoded.batch.events);
-    for event in events {
-        if let EngineEvent::BlockStored(stored) = event {
-            for (_, tokens, extras) in stored.chunks().into_iter().flatten() {
-                black_box(LocalHash::of(tokens, extras));
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use indexer_events::{BatchError, Decoded};
+use indexer_events::BatchError;
 use proto_model::Publisher;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use super::Driver;
 use crate::TcpAddress;
 use crate::entry::Entry;
 use crate::findings::{Description, FindingKind};
+use crate::keyed::Keyed;
 use crate::sequencer::{Note, Rules, Sequencer};
 use crate::source::Stream;
 use crate::translate::{Shared, Stamp, Translator};
@@ -44,25 +45,22 @@ impl PublisherState {
     pub(super) fn translate(
         &mut self,
         stamp: Stamp,
-        decoded: Result<Decoded, BatchError>,
-        shared: &mut Shared,
+        keyed: Result<Keyed, BatchError>,
+        shared: &Shared,
     ) -> Entry {
-        let problem = match decoded {
-            Ok(decoded) => {
-                shared
-                    .metrics
+        let problem = match keyed {
+            Ok(keyed) => {
+                let metrics = &shared.metrics;
+                metrics
                     .unknown_fields
-                    .inc_by(u64::from(decoded.unknown_fields));
-                let entry = self.translator.translate(stamp, &decoded, shared);
-                shared
-                    .metrics
+                    .inc_by(u64::from(keyed.unknown_fields));
+                metrics
                     .decode_errors
-                    .add("event", decoded.errors.len() as u64);
-                let Some(problem) = decoded.errors.first() else {
-                    return entry;
-                };
-                self.note_unreadable(problem, shared);
-                return entry;
+                    .add("event", keyed.errors.len() as u64);
+                if let Some(problem) = keyed.errors.first() {
+                    self.note_unreadable(problem, shared);
+                }
+                return self.translator.translate(stamp, keyed, shared);
             }
             Err(problem) => problem,
         };
@@ -301,10 +299,10 @@ impl Driver {
     pub(super) fn touch<R>(
         &mut self,
         publisher: &Arc<Publisher>,
-        action: impl FnOnce(&mut PublisherState, &mut Shared) -> R,
+        action: impl FnOnce(&mut PublisherState, &Shared) -> R,
     ) -> Option<R> {
         let state = self.publishers.get_mut(publisher)?;
-        let shared = &mut self.parts.shared;
+        let shared = &self.parts.shared;
         let before = (state.sequencer.ready_bytes(), state.sequencer.held_bytes());
         let recovering = state.sequencer.recovering();
         let result = action(state, shared);

@@ -17,6 +17,7 @@ fn replayer(queue_bytes: usize, timeout: Duration) -> (Replayer, mpsc::Receiver<
         receiving: Budget::new(1 << 20),
         queue: Budget::new(queue_bytes),
         events: indexer_events::Limits::default(),
+        checked: false,
         timeout,
         backoff: Backoff::default(),
         news,

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use indexer_events::{BatchError, Decoded};
+use indexer_events::BatchError;
 use tokio::sync::mpsc;
 
 use crate::config::Bounds;
+use crate::keyed::Keyed;
 use crate::metrics::Metrics;
 use crate::source::Stream;
 use crate::translate::Stamp;
@@ -31,7 +32,7 @@ pub(crate) struct Live {
     pub(crate) connection: u64,
     pub(crate) stream: Arc<Stream>,
     pub(crate) stamp: Stamp,
-    pub(crate) decoded: Result<Decoded, BatchError>,
+    pub(crate) keyed: Result<Keyed, BatchError>,
     pub(crate) permit: Permit,
 }
 

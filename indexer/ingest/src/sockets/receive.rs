@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indexer_events::{Decoded, LiveFrame, decode_batch, parse_live};
+use indexer_events::{LiveFrame, parse_live};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::{Inbound, Intake, Live};
 use crate::config::HANDSHAKE_TIMEOUT;
 use crate::decode;
 use crate::findings::{Description, FindingKind, Findings};
+use crate::keyed::{Keyed, Reading};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceError, StreamCache};
 use crate::translate::Stamp;
@@ -32,6 +33,8 @@ pub(crate) struct SocketContext {
     pub(crate) metrics: Metrics,
     pub(crate) findings: Findings,
     pub(crate) events: indexer_events::Limits,
+    /// Whether any model's hashes are checked.
+    pub(crate) checked: bool,
     pub(crate) message_bytes: usize,
     /// Of large messages that are being received.
     pub(crate) receiving: Budget,
@@ -94,6 +97,7 @@ impl SocketContext {
             peer,
             number,
             cache: StreamCache::default(),
+            reading: Reading::new(self.events.clone(), self.checked),
         };
         let error = self
             .stop
@@ -121,6 +125,7 @@ struct Receiver<'a> {
     peer: SocketAddr,
     number: u64,
     cache: StreamCache,
+    reading: Reading,
 }
 
 impl Receiver<'_> {
@@ -156,11 +161,8 @@ impl Receiver<'_> {
         };
         // The queue counts it now.
         drop(room);
-        let decoded = decode_batch(&frame.payload, &self.context.events);
-        let rank = decoded
-            .as_ref()
-            .ok()
-            .map(|decoded| decoded.batch.data_parallel_rank);
+        let keyed = self.reading.read(&frame.payload);
+        let rank = keyed.as_ref().ok().map(|keyed| keyed.rank);
         let stream = match self
             .cache
             .resolve(self.source, frame.topic, rank, self.peer.ip())
@@ -171,12 +173,12 @@ impl Receiver<'_> {
                 return true;
             }
         };
-        let stamp = stamp(&frame, decoded.as_ref().ok());
+        let stamp = stamp(&frame, keyed.as_ref().ok());
         let live = Live {
             connection: self.number,
             stream,
             stamp,
-            decoded,
+            keyed,
             permit,
         };
         self.context
@@ -232,8 +234,8 @@ impl Receiver<'_> {
     }
 }
 
-fn stamp(frame: &LiveFrame<'_>, decoded: Option<&Decoded>) -> Stamp {
-    let timestamp = decode::timestamp(&frame.payload, decoded);
+fn stamp(frame: &LiveFrame<'_>, keyed: Option<&Keyed>) -> Stamp {
+    let timestamp = decode::timestamp(&frame.payload, keyed);
     Stamp {
         sequence: frame.sequence,
         timestamp,

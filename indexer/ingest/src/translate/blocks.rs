@@ -1,64 +1,69 @@
-//! Blocks to local hashes, with the hash check on the way.
+//! Blocks on their way, with the hash check.
 
-use std::sync::Arc;
-
-use indexer_events::BlockStored;
-use proto_model::{
-    EngineHash, Extras, KeySpace, LocalHash, Lora, Profile, StoredBlock, opaque_local_hash,
-};
+use indexer_events::{BlockStored, ExtraKeys};
+use proto_model::{EngineHash, KeySpace, Profile, StoredBlock, opaque_local_hash};
 
 use super::{Shared, Translator};
-use crate::check::{HashCheck, OtherHash, Verdict, without_lora};
+use crate::check::{HashCheck, OtherHash, Verdict};
 use crate::findings::{Description, FindingKind};
+use crate::keyed::{Content, Keyed, KeyedStored};
 
 impl Translator {
-    /// The event's blocks with their local hashes.
+    /// The store's blocks with their local hashes.
     pub(super) fn blocks(
         &mut self,
-        event: &BlockStored,
-        lora: Option<&Lora>,
-        space: &Arc<KeySpace>,
-        shared: &mut Shared,
+        stored: &KeyedStored,
+        keyed: &mut Keyed,
+        space: &KeySpace,
+        shared: &Shared,
     ) -> Vec<StoredBlock> {
-        let verdicts = self
-            .check
-            .as_mut()
-            .map_or_else(Vec::new, |check| check.check(event, lora));
-        let hidden = space.extras == Extras::Hidden;
-        let name = event.lora_name.as_deref();
-        let Some(chunks) = event.chunks() else {
+        let Content::Blocks {
+            blocks,
+            first,
+            original,
+        } = stored.content
+        else {
             return Vec::new();
         };
-        let mut blocks = Vec::with_capacity(chunks.len());
-        for (index, (hash, tokens, extras)) in chunks.enumerate() {
-            let verdict = verdicts.get(index).copied();
-            let extras = without_lora(extras, name);
-            let mut local = LocalHash::of(tokens, extras);
+        if let (Some(tokens), Some(block)) = (first, keyed.blocks(blocks).first()) {
+            self.compare_first(space, *block, keyed.tokens(tokens), shared);
+        }
+        let mut taken = keyed.take_blocks(blocks);
+        if let Some(event) = keyed.original(original) {
+            self.check(event, &mut taken, shared);
+        }
+        taken
+    }
+
+    /// Compares the blocks' hashes with what the model's rules give.
+    fn check(&mut self, event: &BlockStored, blocks: &mut [StoredBlock], shared: &Shared) {
+        let Some(check) = &mut self.check else {
+            return;
+        };
+        let name = event.lora_name.as_deref();
+        let lora = self.model.adapter(name, event.lora_id);
+        let verdicts = check.check(event, lora.as_ref());
+        let hidden = matches!(event.extra_keys, ExtraKeys::NotPublished);
+        let chunks = event.chunks().into_iter().flatten();
+        for (((hash, tokens, _), verdict), block) in chunks.zip(verdicts).zip(blocks) {
             match verdict {
-                Some(Verdict::Match) => shared.metrics.hash_checks.add("match", 1),
-                Some(Verdict::Unknown) => shared.metrics.hash_checks.add("unknown", 1),
-                Some(Verdict::Mismatch(expected)) if hidden => {
+                Verdict::Match => shared.metrics.hash_checks.add("match", 1),
+                Verdict::Unknown => shared.metrics.hash_checks.add("unknown", 1),
+                Verdict::Mismatch(expected) if hidden => {
                     // What the events do not say is hashed too: only the
                     // engine's hash tells this block from a plain one.
                     shared.metrics.hash_checks.add("hidden", 1);
-                    local = opaque_local_hash(hash);
+                    block.local = opaque_local_hash(hash);
                     if self.check.as_ref().is_some_and(HashCheck::hopeless) {
                         self.report_mismatch(event, tokens, (hash, expected), shared);
                     }
                 }
-                Some(Verdict::Mismatch(expected)) => {
+                Verdict::Mismatch(expected) => {
                     shared.metrics.hash_checks.add("mismatch", 1);
                     self.report_mismatch(event, tokens, (hash, expected), shared);
                 }
-                None => {}
             }
-            let first = index == 0 && event.parent_block_hash.is_none();
-            if first && extras.is_empty() && !hidden && lora.is_none() {
-                self.compare_first(space, (local, hash), tokens, shared);
-            }
-            blocks.push(StoredBlock { hash, local });
         }
-        blocks
     }
 
     fn report_mismatch(
@@ -99,14 +104,14 @@ impl Translator {
     fn compare_first(
         &self,
         space: &KeySpace,
-        (local, hash): (LocalHash, EngineHash),
+        StoredBlock { hash, local }: StoredBlock,
         tokens: &[u32],
-        shared: &mut Shared,
+        shared: &Shared,
     ) {
         let scope = space.scope().0;
-        let other = shared
-            .first_blocks
-            .note(scope, local, hash, &self.publisher);
+        let mut first_blocks = shared.first_blocks.lock();
+        let other = first_blocks.note(scope, local, hash, &self.publisher);
+        drop(first_blocks);
         let Some(OtherHash {
             publisher,
             hash: other,

@@ -1,7 +1,5 @@
 //! Which KV-cache groups say how much of a prompt is cached.
 
-use std::collections::HashMap;
-
 use indexer_events::SpecKind;
 
 /// Groups remembered per publisher; no model has more.
@@ -32,14 +30,16 @@ pub(super) enum Use {
 /// The groups of one publisher.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    known: HashMap<u16, Group>,
+    /// A handful, so that looking through them is the fastest way.
+    known: Vec<(u16, Group)>,
 }
 
 impl Groups {
     /// A store: its kind decides, or else whether its hashes and tokens agree
     /// in number, which only prefix-complete groups do every time.
     pub(super) fn stored(&mut self, group: u16, kind: Option<&SpecKind>, agrees: bool) -> Use {
-        let before = self.known.get(&group).copied();
+        let place = self.known.iter().position(|(known, _)| *known == group);
+        let before = place.and_then(|place| self.known.get(place).map(|(_, group)| *group));
         let now = match (kind, before) {
             (Some(kind), _) if kind.is_prefix_complete() => Group::Complete,
             (Some(_), _) => Group::Incomplete,
@@ -48,8 +48,10 @@ impl Groups {
             (None, _) if agrees => Group::Agreeing,
             (None, _) => Group::Incomplete,
         };
-        if before.is_some() || self.known.len() < GROUPS {
-            self.known.insert(group, now);
+        if let Some(known) = place.and_then(|place| self.known.get_mut(place)) {
+            known.1 = now;
+        } else if self.known.len() < GROUPS {
+            self.known.push((group, now));
         }
         match (before, now) {
             (Some(Group::Complete | Group::Agreeing), Group::Incomplete) => Use::Exclude,
@@ -62,7 +64,7 @@ impl Groups {
 
     /// A removal; its kind is usually left out.
     pub(super) fn removed(&self, group: u16, kind: Option<&SpecKind>) -> Use {
-        let incomplete = self.known.get(&group) == Some(&Group::Incomplete);
+        let incomplete = self.known.contains(&(group, Group::Incomplete));
         if incomplete || kind.is_some_and(|kind| !kind.is_prefix_complete()) {
             Use::Drop
         } else {

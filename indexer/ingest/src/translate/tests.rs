@@ -1,7 +1,9 @@
-use indexer_events::{EventBatch, SpecKind};
+use indexer_events::{BlockRemoved, BlockStored, EngineEvent, ExtraKeys, SpecKind, Visit};
 use prometheus_client::registry::Registry;
 use proto_model::engine::{EngineExtras, EngineHasher, HashAlgorithm, HashRules};
-use proto_model::{Endpoint, EngineHash, ExtraKey, LocalHash, Profile, Rank, opaque_local_hash};
+use proto_model::{
+    Endpoint, EngineHash, ExtraKey, Extras, LocalHash, Profile, Rank, opaque_local_hash,
+};
 
 use super::*;
 use crate::config::ModelConfig;
@@ -12,8 +14,8 @@ fn shared() -> Shared {
     Shared {
         findings: Findings::new(10),
         metrics: Metrics::register(&mut Registry::default()),
-        first_blocks: FirstBlocks::default(),
-        probe: Probe::default(),
+        first_blocks: Arc::default(),
+        probe: Arc::default(),
     }
 }
 
@@ -49,22 +51,22 @@ fn stored(hashes: &[u64], tokens: u32) -> BlockStored {
 }
 
 fn run(translator: &mut Translator, shared: &mut Shared, events: Vec<EngineEvent>) -> Entry {
-    let batch = EventBatch {
-        timestamp: Timestamp(5),
-        data_parallel_rank: None,
-        events,
-    };
-    let decoded = Decoded {
-        batch,
-        errors: vec![],
-        unknown_fields: 0,
-    };
+    let mut keyed = Keyed::default();
+    let keep = translator.check.is_some();
+    for event in &events {
+        let visit = match event {
+            EngineEvent::BlockStored(event) => Visit::Stored(event),
+            EngineEvent::BlockRemoved(event) => Visit::Removed(event),
+            EngineEvent::AllBlocksCleared { medium } => Visit::Cleared { medium: *medium },
+        };
+        keyed.visit(visit, keep);
+    }
     let stamp = Stamp {
         sequence: 3,
         timestamp: Timestamp(5),
         stream: None,
     };
-    translator.translate(stamp, &decoded, shared)
+    translator.translate(stamp, keyed, shared)
 }
 
 fn one(translator: &mut Translator, shared: &mut Shared, event: BlockStored) -> Entry {
