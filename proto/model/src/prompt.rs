@@ -48,7 +48,8 @@ impl<'a> PromptContext<'a> {
     }
 
     /// Whether no block has extra keys (the adapter aside).
-    pub(crate) fn is_plain(&self) -> bool {
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
         self.items.is_empty() && self.embeds.is_empty() && self.effective_salt().is_none()
     }
 }

@@ -27,4 +27,6 @@ pub use replica::{
 };
 pub use routes::{RouteWriting, Routes};
 pub use scorer::{Scorer, ScorerLimits};
-pub use scoring::{Outcome, Row, ScoreError, Scoring, WeightError, Weights};
+pub use scoring::{
+    KeyCache, KeyCacheStats, Outcome, Row, ScoreError, Scoring, WeightError, Weights,
+};

@@ -2,6 +2,7 @@
 //! callers.
 
 mod collector;
+mod keys;
 mod routes;
 mod tokens;
 
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 use crate::replica::Replicas;
 use crate::scoring::{Outcome, Row};
 use collector::ReplicaCollector;
+pub(crate) use keys::KeyCacheCollector;
 pub(crate) use routes::{Queued, RouteMetrics};
 pub(crate) use tokens::TokenCacheCollector;
 

@@ -10,6 +10,7 @@ mod candidates;
 mod error;
 mod estimate;
 mod held;
+mod key_cache;
 mod keys;
 mod lookup;
 mod merge;
@@ -23,6 +24,7 @@ mod warnings;
 mod weights;
 
 pub use error::ScoreError;
+pub use key_cache::{KeyCache, KeyCacheStats};
 pub use rows::Row;
 pub use weights::{WeightError, Weights};
 
@@ -43,7 +45,7 @@ use proto_api::{Input, ReplicaState, RouteKeys, ScoreAnswer, ScoreQuery, StoreSt
 use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
-use crate::metrics::TokenCacheCollector;
+use crate::metrics::{KeyCacheCollector, TokenCacheCollector};
 use crate::models::ModelCatalog;
 use crate::prompts::Prompts;
 use crate::replica::{Content, Directory, Replicas};
@@ -54,6 +56,7 @@ pub struct Scoring {
     replicas: Replicas,
     catalog: Arc<ModelCatalog>,
     prompts: Prompts,
+    key_cache: Arc<KeyCache>,
     weights: Weights,
 }
 
@@ -123,13 +126,23 @@ impl Scoring {
             replicas: replicas.into(),
             catalog,
             prompts,
+            key_cache: Arc::new(KeyCache::new(0)),
             weights,
         }
     }
 
-    /// Adds the numbers of the token cache to a registry, under
-    /// `kvatlas_scorer_token_cache_`.
+    /// Remembers engine hashes of prompts in at most so many bytes; 0: none.
+    #[must_use]
+    pub fn with_key_cache(mut self, bytes: usize) -> Self {
+        self.key_cache = Arc::new(KeyCache::new(bytes));
+        self
+    }
+
+    /// Adds the numbers of the caches to a registry, under
+    /// `kvatlas_scorer_token_cache_` and `kvatlas_scorer_key_cache_`.
     pub fn register(&self, registry: &mut Registry) {
+        let collector = KeyCacheCollector::new(Arc::clone(&self.key_cache));
+        registry.register_collector(Box::new(collector));
         let collector = TokenCacheCollector::new(Arc::clone(self.prompts.token_cache()));
         registry.register_collector(Box::new(collector));
     }
@@ -240,7 +253,12 @@ impl Scoring {
         let plans = keys::plans(target, &spaces, prepared)?;
         let mut lists = RouteKeyLists::default();
         let route_keys = query.include_route_keys.then_some(&mut lists);
-        let found = lookup::lookup(&asked, &plans, target, prepared, route_keys, &mut warnings);
+        let source = keys::Source {
+            target,
+            prepared,
+            cache: &self.key_cache,
+        };
+        let found = lookup::lookup(&asked, &plans, &source, route_keys, &mut warnings);
         let weights = self.weights.overridden(&query.weights);
         let listing = Listing {
             target,

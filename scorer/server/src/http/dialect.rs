@@ -53,16 +53,21 @@ async fn answer(http: &Http, rpc: Rpc, asked: Result<(Asked, ScoreQuery), Failur
 }
 
 fn in_dialect(http: &Http, asked: &Asked, rows: &[Row]) -> Response {
-    let rows: Vec<_> = rows
-        .iter()
-        .filter(|row| asked.wants(row, &http.instances))
-        .collect();
+    let wanted = rows.iter().filter(|row| asked.wants(row, &http.instances));
+    let mut rows: Vec<_> = wanted.collect();
+    if asked.dialect == Dialect::Dynamo {
+        if rows.is_empty()
+            && let Some(failure) = asked.no_group()
+        {
+            return reply::failure(&failure);
+        }
+        rows.retain(|row| row.matched_blocks() > 0);
+    }
     let listed = rows.iter().map(|row| &row.publisher.endpoint);
     let shared = SharedAddresses::among(http.scorer.scoring().replicas(), listed);
     let counts = by_rank::by_instance(&rows, |endpoint| http.instances.id(endpoint, &shared));
-    match (asked.dialect, asked.no_group()) {
-        (Dialect::Dynamo, Some(failure)) if rows.is_empty() => reply::failure(&failure),
-        (Dialect::Dynamo, _) => Json(dynamo::reply(&rows, &counts)).into_response(),
-        (Dialect::Mooncake, _) => Json(mooncake::reply(&asked.group, &counts)).into_response(),
+    match asked.dialect {
+        Dialect::Dynamo => Json(dynamo::reply(&rows, &counts)).into_response(),
+        Dialect::Mooncake => Json(mooncake::reply(&asked.group, &counts)).into_response(),
     }
 }

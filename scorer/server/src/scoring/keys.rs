@@ -9,7 +9,7 @@ use proto_model::{
     PromptContext, TokenId, content_keys, engine_keys,
 };
 
-use super::{ScoreError, Target, Warnings};
+use super::{KeyCache, ScoreError, Target, Warnings};
 
 /// A prompt from which keys can be computed without reading text any more.
 #[derive(Debug)]
@@ -152,42 +152,50 @@ fn key_plans(
         .collect())
 }
 
-/// Replaces `out` by the prompt's keys under the plan.
-pub(crate) fn fill(
-    plan: &Plan,
-    target: &Target<'_>,
-    prepared: &Prepared,
-    warnings: &mut Warnings,
-    out: &mut Vec<BlockKey>,
-) {
-    match prepared {
-        Prepared::Tokens(prompt) => fill_from_tokens(plan, target, prompt, warnings, out),
-        Prepared::Keys(keys) => fill_from_keys(&plan.space, keys, out),
-    }
+/// What a prompt's keys are made from.
+pub(crate) struct Source<'a> {
+    pub(crate) target: &'a Target<'a>,
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) cache: &'a KeyCache,
 }
 
-fn fill_from_tokens(
-    plan: &Plan,
-    target: &Target<'_>,
-    prompt: &TokenPrompt,
-    warnings: &mut Warnings,
-    out: &mut Vec<BlockKey>,
-) {
-    let hasher = target.configured.and_then(|model| model.hasher.as_ref());
-    let context = PromptContext {
-        lora: target.lora.as_ref(),
-        items: &prompt.items,
-        salt: prompt.salt.as_ref(),
-        embeds: &[],
-    };
-    let coverage = match (plan.space.profile, hasher) {
-        (Profile::Engine, Some(hasher)) => {
-            engine_keys(&plan.space, hasher, &prompt.ids, &context, out)
+impl Source<'_> {
+    /// Replaces `out` by the prompt's keys under the plan.
+    pub(crate) fn fill(&self, plan: &Plan, warnings: &mut Warnings, out: &mut Vec<BlockKey>) {
+        match self.prepared {
+            Prepared::Tokens(prompt) => self.fill_from_tokens(plan, prompt, warnings, out),
+            Prepared::Keys(keys) => fill_from_keys(&plan.space, keys, out),
         }
-        _ => content_keys(&plan.space, plan.form, hasher, &prompt.ids, &context, out),
-    };
-    if let Coverage::Unknowable { from_block, reason } = coverage {
-        warnings.push(format!("keys end before block {from_block}: {reason}"));
+    }
+
+    fn fill_from_tokens(
+        &self,
+        plan: &Plan,
+        prompt: &TokenPrompt,
+        warnings: &mut Warnings,
+        out: &mut Vec<BlockKey>,
+    ) {
+        let (space, ids) = (&plan.space, &prompt.ids);
+        let configured = self.target.configured;
+        let hasher = configured.and_then(|model| model.hasher.as_ref());
+        let context = PromptContext {
+            lora: self.target.lora.as_ref(),
+            items: &prompt.items,
+            salt: prompt.salt.as_ref(),
+            embeds: &[],
+        };
+        let plain = context.is_plain() && context.lora.is_none();
+        let coverage = match (space.profile, hasher) {
+            (Profile::Engine, Some(hasher)) if plain && self.cache.serves(hasher) => {
+                self.cache.keys(space, hasher, ids, out);
+                Coverage::Complete
+            }
+            (Profile::Engine, Some(hasher)) => engine_keys(space, hasher, ids, &context, out),
+            _ => content_keys(space, plan.form, hasher, ids, &context, out),
+        };
+        if let Coverage::Unknowable { from_block, reason } = coverage {
+            warnings.push(format!("keys end before block {from_block}: {reason}"));
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use proto_model::{BlockKey, Holder, KeySpace};
 use scorer_index::{HolderFilter, Match, PrefixIndex, Scratch};
 
-use super::keys::{self, Plan, Prepared};
+use super::Warnings;
+use super::keys::{Plan, Source};
 use super::route_keys::RouteKeyLists;
-use super::{Target, Warnings};
 
 /// Keys that a thread's working memory keeps room for between queries.
 const KEPT_KEYS: usize = 64 * 1024;
@@ -72,20 +72,25 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn lookup(
     asked: &[Asked<'_>],
     plans: &[Plan],
-    target: &Target<'_>,
-    prepared: &Prepared,
+    source: &Source<'_>,
     mut route_keys: Option<&mut RouteKeyLists>,
     warnings: &mut Warnings,
 ) -> Vec<Vec<Found>> {
     WORKSPACE.with_borrow_mut(|workspace| {
         let mut found: Vec<Vec<Found>> = asked.iter().map(|_| Vec::new()).collect();
         for plan in plans {
-            keys::fill(plan, target, prepared, warnings, &mut workspace.keys);
+            source.fill(plan, warnings, &mut workspace.keys);
             if let Some(lists) = &mut route_keys {
                 lists.add(&plan.space, &workspace.keys);
             }
             for (asked, found) in asked.iter().zip(&mut found) {
-                look(asked, plan, prepared.prompt_tokens(), workspace, found);
+                look(
+                    asked,
+                    plan,
+                    source.prepared.prompt_tokens(),
+                    workspace,
+                    found,
+                );
             }
         }
         workspace.shrink();

@@ -113,8 +113,9 @@ impl DialectJson {
         };
         let mut query = ScoreQuery::new(model.unwrap_or_default(), input);
         query.lora = lora;
-        query.include_unmatched = true;
         let group = group.filter(|group| !group.is_empty());
+        // Dynamo's reply leaves them out; but whether a group exists, they tell.
+        query.include_unmatched = dialect == Dialect::Mooncake || group.is_some();
         let asked = Asked {
             dialect,
             group: group.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
