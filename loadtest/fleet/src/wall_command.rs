@@ -29,7 +29,7 @@ pub(crate) struct Wall {
     #[arg(long, default_value_t = 10)]
     shrink: u32,
     /// Engines are so many times faster than that.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.5)]
     faster: f64,
     /// Tokens per block.
     #[arg(long, default_value_t = 16)]

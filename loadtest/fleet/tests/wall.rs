@@ -22,15 +22,15 @@ fn built() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_loadtest-fleet")).with_file_name("kvatlas")
 }
 
-/// Two engines that hold all prompts together, but not each of them.
+/// Three engines that hold all prompts together, but not each of them.
 fn short() -> WallOptions {
     let stage = |rate, seconds| Stage { rate, seconds };
     WallOptions {
-        engines: 2,
-        customers: 24,
+        engines: 3,
+        customers: 36,
         shrink: 20,
         faster: 4.0,
-        warm_up: stage(20, 6),
+        warm_up: stage(20, 9),
         stages: vec![stage(20, 6)],
         repeats: 3,
         ..WallOptions::default()
@@ -59,7 +59,7 @@ async fn precise_routing_finds_what_the_virtual_fleet_finds() {
     assert!(simulated.iter().all(|rate| *rate > 0.9), "{simulated:?}");
     assert!(run.measured.exact > 0.8, "{}", run.measured.exact);
     let chosen: usize = run.reasons.values().sum();
-    assert_eq!(chosen, 240);
+    assert_eq!(chosen, 180 + 120);
     let json = serde_json::to_value(&run).unwrap();
     assert_eq!(json["strategy"], "precise");
 }
@@ -70,10 +70,12 @@ async fn chance_finds_less_by_both_clocks() {
     let sides = run.simulated.iter().chain([&run.measured]);
     let rates: Vec<_> = sides.map(|side| side.summary.hit_rate).collect();
     assert!(
-        rates.iter().all(|rate| (0.1..0.85).contains(rate)),
+        rates.iter().all(|rate| (0.1..0.8).contains(rate)),
         "{rates:?}"
     );
     assert!(rates[0] != rates[1], "chance is not the same twice");
+    // So few requests leave much to chance: 3.5 points are one standard deviation.
+    assert!(run.agrees(15.0), "{:+.2} points", run.difference);
     // Nobody was asked, so nobody predicted or chose.
     assert!(run.reasons.is_empty());
     assert!(run.measured.summary.prediction_error > 0.0);

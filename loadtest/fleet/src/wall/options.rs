@@ -39,7 +39,7 @@ impl Default for WallOptions {
             engines: 8,
             customers: 150,
             shrink: 10,
-            faster: 2.0,
+            faster: 2.5,
             block_size: 16,
             warm_up: stage(30, 25),
             stages: vec![stage(20, 10), stage(40, 15), stage(60, 20)],
