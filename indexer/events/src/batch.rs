@@ -173,11 +173,14 @@ impl<F: FnMut(Visit<'_>)> Sink for Show<F> {
 
 /// A fault outside any event concerns a field of the batch.
 fn into_batch_error(fault: Fault) -> BatchError {
-    match fault {
-        Fault::Payload(error) => error,
-        Fault::Event(EventProblem::Field(error)) => BatchError::Field(error),
-        Fault::Event(EventProblem::NotAnEvent { found }) => BatchError::NotABatch { found },
-        Fault::Event(EventProblem::NoTag | EventProblem::UnknownTag { .. }) => {
+    let problem = match fault {
+        Fault::Payload(error) => return *error,
+        Fault::Event(problem) => *problem,
+    };
+    match problem {
+        EventProblem::Field(error) => BatchError::Field(error),
+        EventProblem::NotAnEvent { found } => BatchError::NotABatch { found },
+        EventProblem::NoTag | EventProblem::UnknownTag { .. } => {
             BatchError::NotABatch { found: "value" }
         }
     }
@@ -219,9 +222,10 @@ impl<'s, S: Sink> Parts<'s, S> {
             return Ok(());
         }
         let Some(pairs) = reader.map_length(marker)? else {
-            return Err(Fault::Payload(BatchError::NotABatch {
+            return Err(BatchError::NotABatch {
                 found: name(marker),
-            }));
+            }
+            .into());
         };
         for _ in 0..pairs {
             match value::key(reader)? {
@@ -262,7 +266,7 @@ impl<'s, S: Sink> Parts<'s, S> {
             },
         };
         if !seconds.is_finite() || seconds < 0.0 {
-            return Err(Fault::Payload(BatchError::Timestamp { found: seconds }));
+            return Err(BatchError::Timestamp { found: seconds }.into());
         }
         self.timestamp = Some(Timestamp::from_seconds(seconds));
         Ok(())
@@ -275,10 +279,11 @@ impl<'s, S: Sink> Parts<'s, S> {
         };
         let limit = reader.limits.events;
         if length > limit {
-            return Err(Fault::Payload(BatchError::TooManyEvents {
+            return Err(BatchError::TooManyEvents {
                 found: length,
                 limit,
-            }));
+            }
+            .into());
         }
         reader.charge(length.saturating_mul(size_of::<EngineEvent>()))?;
         self.sink.begin(length);
@@ -290,6 +295,7 @@ impl<'s, S: Sink> Parts<'s, S> {
                 Err(Fault::Payload(error)) => return Err(Fault::Payload(error)),
                 Err(Fault::Event(problem)) => {
                     reader.charge(size_of::<EventError>())?;
+                    let problem = *problem;
                     self.errors.push(EventError { index, problem });
                     reader.rewind(start);
                     reader.skip()?;

@@ -39,6 +39,12 @@ impl Tag {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        if reader.passes(b"\xacBlockRemoved") {
+            return Ok(Self::Removed);
+        }
+        if reader.passes(b"\xabBlockStored") {
+            return Ok(Self::Stored);
+        }
         let text = value::text(reader, "type")?.ok_or(EventProblem::NoTag)?;
         Ok(Self::from_text(text)?)
     }

@@ -5,24 +5,31 @@ use rmp::Marker;
 use crate::spare::Spare;
 use crate::{BatchError, EventProblem, FieldError, Limits};
 
-/// Why reading stopped.
+/// Why reading stopped. Boxed: what is read, not what is wrong with it, should
+/// decide how large results are.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The payload cannot be read any further.
-    Payload(BatchError),
+    Payload(Box<BatchError>),
     /// Only the event at hand is wrong; the next one can be found.
-    Event(EventProblem),
+    Event(Box<EventProblem>),
 }
 
 impl From<FieldError> for Fault {
     fn from(error: FieldError) -> Self {
-        Self::Event(EventProblem::Field(error))
+        EventProblem::Field(error).into()
     }
 }
 
 impl From<EventProblem> for Fault {
     fn from(problem: EventProblem) -> Self {
-        Self::Event(problem)
+        Self::Event(Box::new(problem))
+    }
+}
+
+impl From<BatchError> for Fault {
+    fn from(error: BatchError) -> Self {
+        Self::Payload(Box::new(error))
     }
 }
 
@@ -48,11 +55,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// Goes back to a position that [`Reader::position`] gave.
+    #[inline]
     pub(crate) fn rewind(&mut self, position: usize) {
         self.at = position;
     }
@@ -62,17 +71,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value's marker, without moving.
+    #[inline]
     pub(crate) fn peek(&self) -> Result<Marker, Fault> {
-        let byte = *self.bytes.get(self.at).ok_or_else(|| self.truncated(1))?;
-        Ok(Marker::from_u8(byte))
+        match self.bytes.get(self.at) {
+            Some(byte) => Ok(Marker::from_u8(*byte)),
+            None => Err(self.truncated(1)),
+        }
     }
 
+    #[inline]
     pub(crate) fn marker(&mut self) -> Result<Marker, Fault> {
         let marker = self.peek()?;
         self.at += 1;
         Ok(marker)
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         let rest = &self.bytes[self.at..];
         let taken = rest.get(..count).ok_or_else(|| self.truncated(count))?;
@@ -82,10 +96,43 @@ impl<'a> Reader<'a> {
 
     /// The bytes from here on, to read several values of at once; what has been
     /// read of them is passed over with [`Reader::take`].
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
+    /// Passes over these bytes if they come next: the encoding of something that
+    /// nearly always does.
+    #[inline]
+    pub(crate) fn passes(&mut self, expected: &[u8]) -> bool {
+        let comes = self.rest().starts_with(expected);
+        if comes {
+            self.at += expected.len();
+        }
+        comes
+    }
+
+    /// The bytes of a text of at most 31 bytes, if one comes next.
+    #[inline]
+    pub(crate) fn short_text(&mut self) -> Option<&'a [u8]> {
+        let (marker, rest) = self.rest().split_first()?;
+        if marker & 0xe0 != 0xa0 {
+            return None;
+        }
+        let text = rest.get(..usize::from(marker & 0x1f))?;
+        self.at += 1 + text.len();
+        Some(text)
+    }
+
+    /// A number of at most 127, if one comes next.
+    #[inline]
+    pub(crate) fn small_number(&mut self) -> Option<u8> {
+        let number = self.rest().first().copied().filter(u8::is_ascii)?;
+        self.at += 1;
+        Some(number)
+    }
+
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         match self.rest().first_chunk() {
             Some(bytes) => {
@@ -127,11 +174,16 @@ impl<'a> Reader<'a> {
 
     /// Accounts for memory about to be taken for decoded values.
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
-        let over = BatchError::DecodedTooLarge {
-            limit: self.limits.decoded_bytes,
-        };
-        self.budget = self.budget.checked_sub(bytes).ok_or(Fault::Payload(over))?;
-        Ok(())
+        match self.budget.checked_sub(bytes) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(BatchError::DecodedTooLarge {
+                limit: self.limits.decoded_bytes,
+            }
+            .into()),
+        }
     }
 
     /// The length of an array whose marker has been read; `None` if the marker
@@ -236,9 +288,10 @@ impl<'a> Reader<'a> {
             (None, Marker::Ext16) => self.length16()?.saturating_add(1),
             (None, Marker::Ext32) => self.length32()?.saturating_add(1),
             (None, Marker::Reserved) => {
-                return Err(Fault::Payload(BatchError::ReservedByte {
+                return Err(BatchError::ReservedByte {
                     offset: self.at - 1,
-                }));
+                }
+                .into());
             }
             (None, _) => 0,
         };
@@ -254,12 +307,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cold]
     fn truncated(&self, count: usize) -> Fault {
         let needed = count.saturating_sub(self.remaining());
-        Fault::Payload(BatchError::Truncated {
+        BatchError::Truncated {
             offset: self.at,
             needed,
-        })
+        }
+        .into()
     }
 }
 

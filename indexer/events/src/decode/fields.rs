@@ -193,13 +193,12 @@ impl Fields {
 }
 
 fn read_medium(reader: &mut Reader<'_>) -> Result<Option<Medium>, Fault> {
+    if reader.passes(b"\xa3GPU") {
+        return Ok(Some(Medium::Gpu));
+    }
     let Some(text) = value::text(reader, "medium")? else {
         return Ok(None);
     };
-    // By far the most common name, spelled as vLLM does.
-    if text == "GPU" {
-        return Ok(Some(Medium::Gpu));
-    }
     Ok(Some(text.parse().map_err(FieldError::Medium)?))
 }
 

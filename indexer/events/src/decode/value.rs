@@ -22,6 +22,9 @@ pub(crate) fn wrong_type(field: &'static str, expected: &'static str, found: Mar
 
 /// The bytes of a map's key; `None` if it is no text, so no known field's name.
 pub(crate) fn key<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, Fault> {
+    if let Some(name) = reader.short_text() {
+        return Ok(Some(name));
+    }
     let start = reader.position();
     let marker = reader.marker()?;
     match reader.text_length(marker)? {
@@ -91,6 +94,9 @@ pub(crate) fn owned_text(
 }
 
 fn optional_integer(reader: &mut Reader<'_>, field: &'static str) -> Result<Option<i128>, Fault> {
+    if let Some(number) = reader.small_number() {
+        return Ok(Some(i128::from(number)));
+    }
     let marker = reader.marker()?;
     if marker == Marker::Null {
         return Ok(None);
