@@ -40,5 +40,5 @@ pub use published::{Published, PublishedRun};
 pub use report::{Comparison, Report, StrategyReport, Summary, run};
 pub use strategy::Strategy;
 pub use table::{by_stage, summary};
-pub use wall::{Side, Told, WallOptions, WallPrograms, WallRun, wall, wall_table};
+pub use wall::{Side, Told, WallOptions, WallPrograms, WallReport, WallRun, wall, wall_table};
 pub use workload::{Stage, StageError, Workload};

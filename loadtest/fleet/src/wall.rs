@@ -30,7 +30,7 @@ use world::World;
 
 pub use options::WallOptions;
 pub use outcome::{Side, WallRun};
-pub use report::wall_table;
+pub use report::{WallReport, wall_table};
 pub use world::WallPrograms;
 
 /// Is told a line now and then.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use loadtest_fleet::{Stage, Strategy, WallOptions, WallPrograms, WallRun, wall, wall_table};
+use loadtest_fleet::{Stage, Strategy, WallOptions, WallPrograms, WallReport, wall, wall_table};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What is compared, and with which programs.
@@ -66,10 +66,11 @@ impl Wall {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
-        let runs = runtime.block_on(self.until_interrupted())?;
-        write!(std::io::stdout().lock(), "{}", wall_table(&runs))?;
-        self.write(&runs)?;
-        let apart: Vec<_> = runs.iter().filter(|run| !run.agrees(self.points)).collect();
+        let report = runtime.block_on(self.until_interrupted())?;
+        write!(std::io::stdout().lock(), "{}", wall_table(&report))?;
+        self.write(&report)?;
+        let runs = report.runs.iter();
+        let apart: Vec<_> = runs.filter(|run| !run.agrees(self.points)).collect();
         for run in &apart {
             said(&format!(
                 "{}: hit rates are {:+.2} points apart; at most {} are accepted",
@@ -87,16 +88,16 @@ impl Wall {
 
     /// Processes are killed when what owns them is dropped, so signals must not end
     /// this one at once.
-    async fn until_interrupted(&self) -> Result<Vec<WallRun>> {
+    async fn until_interrupted(&self) -> Result<WallReport> {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            runs = self.all() => runs,
+            report = self.all() => report,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
             _ = terminate.recv() => bail!("terminated"),
         }
     }
 
-    async fn all(&self) -> Result<Vec<WallRun>> {
+    async fn all(&self) -> Result<WallReport> {
         let (kvatlas, envoy) = (self.kvatlas.as_deref(), self.envoy.as_deref());
         let programs = WallPrograms::find(kvatlas, envoy, self.logs.clone())?;
         let options = self.options();
@@ -108,7 +109,7 @@ impl Wall {
         for strategy in strategies {
             runs.push(Box::pin(wall(&options, strategy, &programs, &said)).await?);
         }
-        Ok(runs)
+        Ok(WallReport::new(options.fleet()?, runs))
     }
 
     fn options(&self) -> WallOptions {
@@ -129,13 +130,13 @@ impl Wall {
         options
     }
 
-    fn write(&self, runs: &[WallRun]) -> Result<()> {
+    fn write(&self, report: &WallReport) -> Result<()> {
         let Some(file) = &self.json else {
             return Ok(());
         };
         let named = || format!("--json {}", file.display());
         let mut out = BufWriter::new(std::fs::File::create(file).with_context(named)?);
-        serde_json::to_writer_pretty(&mut out, runs).with_context(named)?;
+        serde_json::to_writer_pretty(&mut out, report).with_context(named)?;
         out.flush().with_context(named)
     }
 }

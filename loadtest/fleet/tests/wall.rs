@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use loadtest_fleet::{Stage, Strategy, WallOptions, WallPrograms, WallRun, wall};
+use loadtest_fleet::{
+    Stage, Strategy, WallOptions, WallPrograms, WallReport, WallRun, wall, wall_table,
+};
 
 /// `kvatlas` as `KVATLAS_BINARY` names it, or built as it is now.
 fn programs() -> WallPrograms {
@@ -60,8 +62,13 @@ async fn precise_routing_finds_what_the_virtual_fleet_finds() {
     assert!(run.measured.exact > 0.8, "{}", run.measured.exact);
     let chosen: usize = run.reasons.values().sum();
     assert_eq!(chosen, 180 + 120);
-    let json = serde_json::to_value(&run).unwrap();
-    assert_eq!(json["strategy"], "precise");
+    let hits = format!("{:.2}", run.measured.summary.hit_rate * 100.0);
+    let report = WallReport::new(short().fleet().unwrap(), vec![run]);
+    let table = wall_table(&report);
+    assert!(table.contains("36 x 5 users"), "{table}");
+    assert!(table.contains(&hits), "{hits} in {table}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["runs"][0]["strategy"], "precise");
 }
 
 #[tokio::test(flavor = "multi_thread")]

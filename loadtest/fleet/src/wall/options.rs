@@ -56,7 +56,10 @@ impl WallOptions {
     /// The same fleet for both clocks. Nothing is modelled that really takes time in
     /// the processes: the way of a request and its tokenising are left out, and the
     /// gateway has no limit.
-    pub(super) fn fleet(&self) -> Result<FleetOptions> {
+    ///
+    /// # Errors
+    /// Names the first number that is wrong.
+    pub fn fleet(&self) -> Result<FleetOptions> {
         ensure!(
             (1..=100).contains(&self.shrink),
             "shrink is {}; give 1 to 100",

@@ -1,15 +1,43 @@
-//! Both clocks side by side, as text.
+//! Both clocks side by side.
 
 use std::fmt::Write as _;
 
+use crate::options::FleetOptions;
+
 use super::outcome::{Side, WallRun};
+
+/// A comparison's outcome.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct WallReport {
+    /// What it was measured on.
+    pub machine: String,
+    /// What both clocks were given.
+    pub fleet: FleetOptions,
+    /// In the order asked for.
+    pub runs: Vec<WallRun>,
+}
+
+impl WallReport {
+    /// Of runs on this machine.
+    #[must_use]
+    pub fn new(fleet: FleetOptions, runs: Vec<WallRun>) -> Self {
+        Self {
+            machine: loadtest_gateway::machine(),
+            fleet,
+            runs,
+        }
+    }
+}
 
 /// Two rows per strategy: the mean of the runs in virtual time, with the spread of
 /// their hit rates, and the wall clock with the difference of the hit rates.
 #[must_use]
-pub fn wall_table(runs: &[WallRun]) -> String {
-    let mut out = format!(
-        "{:<10} {:<8} {:>7} {:>7} {:>8} {:>8} {:>10} {:>7} {:>7} {:>9} {:>9} {:>9}\n",
+pub fn wall_table(report: &WallReport) -> String {
+    let mut out = heading(report);
+    // A `String` takes everything.
+    let _ = writeln!(
+        out,
+        "{:<10} {:<8} {:>7} {:>7} {:>8} {:>8} {:>10} {:>7} {:>7} {:>9} {:>9} {:>9}",
         "strategy",
         "clock",
         "hits %",
@@ -23,12 +51,11 @@ pub fn wall_table(runs: &[WallRun]) -> String {
         "fallback",
         "latest s"
     );
-    for run in runs {
+    for run in &report.runs {
         let spread = format!("±{:.2}", run.spread());
         let expected = FIGURES.map(|figure| run.expected(figure));
         let points = format!("{:+.2}", run.difference);
         let measured = FIGURES.map(|figure| figure(&run.measured));
-        // A `String` takes everything.
         let _ = writeln!(
             out,
             "{}\n{} {:>9} {:>9.3}",
@@ -39,6 +66,28 @@ pub fn wall_table(runs: &[WallRun]) -> String {
         );
     }
     out
+}
+
+fn heading(report: &WallReport) -> String {
+    let (fleet, load) = (&report.fleet, &report.fleet.workload);
+    let stages = load.stages.iter();
+    let stages: Vec<_> = stages
+        .map(|stage| format!("{}x{}", stage.rate, stage.seconds))
+        .collect();
+    format!(
+        "{} engines of {} tokens in blocks of {}, {} x {} users, prompts of {} + {} tokens, \
+         replies of {}, stages {}\n{}\n",
+        fleet.engines,
+        fleet.kv_tokens,
+        fleet.block_size,
+        load.customers,
+        load.users,
+        load.context_tokens,
+        load.question_tokens,
+        load.reply_tokens,
+        stages.join(" "),
+        report.machine,
+    )
 }
 
 /// What the columns show of a side.
