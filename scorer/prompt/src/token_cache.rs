@@ -92,7 +92,11 @@ impl CachedPiece {
     const OVERHEAD: usize = 224;
 
     fn bytes(&self) -> usize {
-        Self::OVERHEAD + self.text.len() + size_of_val::<[u32]>(&self.ids)
+        Self::bytes_of(&self.text, &self.ids)
+    }
+
+    fn bytes_of(text: &str, ids: &[u32]) -> usize {
+        Self::OVERHEAD + text.len() + size_of_val(ids)
     }
 }
 
@@ -168,12 +172,15 @@ impl TokenCache {
     /// Remembers a piece, and forgets others to make room for it.
     pub(crate) fn keep(&self, space: PieceSpace, text: &str, ids: &[u32]) {
         let hash = self.hash(space, text);
-        let piece = CachedPiece {
-            space,
-            text: text.into(),
-            ids: ids.into(),
-        };
-        self.shard(hash).keep(hash, piece);
+        let shard = self.shard(hash);
+        if shard.takes(CachedPiece::bytes_of(text, ids)) {
+            let piece = CachedPiece {
+                space,
+                text: text.into(),
+                ids: ids.into(),
+            };
+            shard.keep(hash, piece);
+        }
     }
 
     fn hash(&self, space: PieceSpace, text: &str) -> u64 {

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use scorer_prompt::{
-    LibraryConfig, LibraryError, ModelLibrary, ModelLocation, ModelOptions, ModelSource,
+    LibraryConfig, LibraryError, Model, ModelLibrary, ModelLocation, ModelOptions, ModelSource,
+    TokenReuse, TokenizeOptions,
 };
 use tempfile::TempDir;
 
@@ -135,4 +136,49 @@ fn unknown_names_hold_no_place() {
         error.to_string(),
         "model \"/etc/passwd\" is not configured; add it to the configured models, with its directory or its hub name"
     );
+}
+
+fn tokenize(model: &Model) -> Vec<u32> {
+    let options = TokenizeOptions {
+        add_special_tokens: true,
+        truncate: None,
+        truncate_right: false,
+    };
+    model.tokenize("some words", options, None).unwrap()
+}
+
+#[test]
+fn models_share_one_memory_and_none_of_its_pieces() {
+    let directory = recorded_model();
+    let models = [("a", directory.as_path()), ("b", &directory)];
+    let library = library(&models, LibraryConfig::default());
+    let counts = |library: &ModelLibrary| {
+        let stats = library.token_cache().stats();
+        (stats.hits, stats.misses, stats.pieces, stats.bypassed)
+    };
+    let a = library.get("a").unwrap();
+    assert_eq!(tokenize(&a), tokenize(&library.get("b").unwrap()));
+    assert_eq!(counts(&library), (0, 2, 2, 0));
+    // Files that are read again may be others.
+    library.reload("a");
+    tokenize(&library.get("a").unwrap());
+    assert_eq!(counts(&library), (0, 3, 3, 0));
+    tokenize(&a);
+    assert_eq!(counts(&library), (1, 3, 3, 0));
+}
+
+#[test]
+fn without_memory_nothing_is_remembered() {
+    let directory = recorded_model();
+    let config = LibraryConfig {
+        token_cache_bytes: 0,
+        ..LibraryConfig::default()
+    };
+    let without = library(&[("m", &directory)], config);
+    let model = without.get("m").unwrap();
+    assert!(matches!(model.token_reuse(), TokenReuse::Nothing { .. }));
+    let with = library(&[("m", &directory)], LibraryConfig::default());
+    assert_eq!(tokenize(&model), tokenize(&with.get("m").unwrap()));
+    let stats = without.token_cache().stats();
+    assert_eq!((stats.misses, stats.bytes, stats.capacity_bytes), (0, 0, 0));
 }

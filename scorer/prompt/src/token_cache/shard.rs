@@ -64,18 +64,24 @@ impl Shard {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Holds the piece under its hash, in place of what was there. A piece that
-    /// would take more than half of the shard is not worth all others.
+    /// Whether so many bytes may be held as one piece: one of more than half of the
+    /// shard is not worth all others.
+    pub(super) fn takes(&self, bytes: usize) -> bool {
+        bytes <= self.budget / 2
+    }
+
+    /// Holds a piece that it [`takes`](Self::takes) under its hash, in place of what
+    /// was there.
     pub(super) fn keep(&self, hash: u64, piece: CachedPiece) {
-        if piece.bytes() > self.budget / 2 {
-            return;
-        }
         let piece = Arc::new(piece);
         let mut gone = Vec::new();
         let mut clock = self.clock.lock();
         gone.extend(clock.remove(hash));
         while clock.bytes + piece.bytes() > self.budget {
-            gone.extend(clock.evict());
+            let Some(oldest) = clock.evict() else {
+                return;
+            };
+            gone.push(oldest);
             self.evictions.fetch_add(1, Ordering::Relaxed);
         }
         clock.insert(hash, piece);

@@ -95,6 +95,24 @@ fn hard_pairs_are_cut_without_a_trace() {
     }
 }
 
+/// What the tests above are worth: cuts before stops that follow no letter show.
+#[test]
+fn texts_tell_wrong_cuts_from_right_ones() {
+    let exact = forms()
+        .iter()
+        .filter(|form| form.extent == TokenReuse::Words);
+    for form in exact.filter(|form| !form.strips) {
+        let shows = |text: &String| {
+            let pieces = text.split_inclusive(|c: char| !c.is_alphabetic());
+            let found: Vec<_> = pieces
+                .flat_map(|piece| words(&form.tokenizer, piece))
+                .collect();
+            found != words(&form.tokenizer, text)
+        };
+        assert!(texts::pairs().iter().any(shows), "{}", form.name);
+    }
+}
+
 fn check(form: &Form, reuse: &Reuse, text: &str) {
     let expected = whole(&form.tokenizer, text);
     let ids = reuse.ids(&form.tokenizer, text, None).unwrap();
