@@ -118,6 +118,7 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
             &["proto-api", "loadtest-engines", "loadtest-engine-sim"],
             RECORDINGS,
         ),
+        "loadtest-multi-round-qa" => (&[], &["loadtest-engine-sim", "loadtest-engines"]),
         "loadtest-churn" | "loadtest-chaos" => (&["proto-api", "loadtest-engines"], RECORDINGS),
         // Every step of the line by itself, and the line in one process.
         "loadtest-ingest-bench" => (ANYTHING, &[]),
@@ -152,6 +153,7 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
             "router-discovery",
             "loadtest-engine-sim",
             "loadtest-gateway",
+            "loadtest-multi-round-qa",
         ],
         "tracing-subscriber"
         | "opentelemetry"
@@ -164,6 +166,7 @@ pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
             "loadtest-engine-sim",
             "loadtest-fleet",
             "loadtest-gateway",
+            "loadtest-multi-round-qa",
         ],
         "envoy-types" | "rcgen" => &["router-ext-proc"],
         "openraft" | "sled" => &["indexer-store-raft"],
