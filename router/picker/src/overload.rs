@@ -3,14 +3,20 @@
 //! ```text
 //!  work  = max(waiting x waiting_tokens, own prefill tokens)
 //!        + max(running, own requests) x running_tokens
-//!  cost  = work - saved_factor x reusable tokens
+//!  room  = 1 - share of the cache in use, at least 0.05
+//!  cost  = work + saved_factor x (prompt - reusable tokens) / room
 //!  may come first: cost <= least cost of all + slack_tokens
 //! ```
-//! Of two endpoints, the one with the prefix is left when its extra work is more
-//! than `saved_factor` times what it saves, and the slack on top.
+//! Of two endpoints with empty caches, the one with the prefix is left when its extra
+//! work is more than `saved_factor` times what it saves, and the slack on top. The
+//! fuller the other one's cache, the longer the prefix stays: a second copy takes
+//! the room of other prefixes, or of requests that run, and these are computed again.
 
-use crate::candidate::{Ask, Candidate};
+use crate::candidate::{Ask, Candidate, share};
 use crate::policy::Policy;
+
+/// A fuller cache than this is as bad: the last blocks are free for moments only.
+const LEAST_ROOM: f64 = 0.05;
 
 /// The rule for one request.
 pub(crate) struct Eligible<'a> {
@@ -58,7 +64,14 @@ impl<'a> Eligible<'a> {
 
     fn cost(&self, candidate: &Candidate) -> f64 {
         let saved = f64::from(self.reusable(candidate));
-        self.work(candidate) - self.policy.overload.saved_factor * saved
+        let factor = self.policy.overload.saved_factor;
+        if self.prompt_tokens == u32::MAX {
+            // Of a prompt of unknown length nobody knows what must find room.
+            return self.work(candidate) - factor * saved;
+        }
+        let missing = f64::from(self.prompt_tokens) - saved;
+        let used = candidate.load.map_or(0.0, |load| share(load.kv_usage));
+        self.work(candidate) + factor * missing / (1.0 - used).max(LEAST_ROOM)
     }
 
     /// What stands before a newcomer, in tokens.

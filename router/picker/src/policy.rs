@@ -42,13 +42,13 @@ pub struct Saturation {
 }
 
 /// The overload rule, in tokens: an endpoint may come first only if its work
-/// minus `saved_factor` times what it saves is at most `slack_tokens` more than
-/// the least of all endpoints.
+/// and `saved_factor` times what it must compute, by the room in its cache, are at
+/// most `slack_tokens` more than the least of all endpoints.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overload {
-    /// How many tokens of work one saved token outweighs. At 1 the request
-    /// itself breaks even; above 1 prefixes stay together for longer, because a
-    /// prefix that is computed twice also costs those who queue behind it.
+    /// How many tokens of work one saved token outweighs while caches are empty. At 1
+    /// the request itself breaks even; above 1 prefixes stay together for longer,
+    /// because a prefix that is computed twice also costs those who queue behind it.
     pub saved_factor: f64,
     /// Work that is never worth a move. `u32::MAX` switches the rule off in
     /// practice.
@@ -66,7 +66,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             weights: Weights::default(),
-            near_tie: 0.02,
+            near_tie: 0.001,
             saturation: Saturation::default(),
             overload: Overload::default(),
         }

@@ -154,3 +154,38 @@ fn a_short_hot_prefix_does_not_gather_all_running_requests() {
     let picked = pick(&Policy::default(), &ask, &[busy, idle]).unwrap();
     assert_eq!(picked.reason, Reason::Spill { from: 0 });
 }
+
+/// A second copy must find room: the fuller the other cache, the longer the prefix
+/// stays where it is.
+#[test]
+fn a_full_cache_is_no_place_to_spill_to() {
+    let ask = Ask {
+        prompt_tokens: PROMPT,
+        priority: 0,
+        seed: 7,
+        choices: 1,
+    };
+    let loaded = |waiting, kv_usage| Candidate {
+        load: Some(Load {
+            waiting,
+            running: 0,
+            kv_usage,
+        }),
+        ..Candidate::default()
+    };
+    let first = |waiting, kv_usage| {
+        let holder = Candidate {
+            reusable_tokens: SHARED,
+            prefix: 0.83,
+            ..loaded(waiting, 0.0)
+        };
+        let pool = [holder, loaded(0, kv_usage)];
+        pick(&Policy::default(), &ask, &pool).unwrap().ranked[0]
+    };
+    // Work of 1,024 each, 2 x 1,200 to compute, against 2 x 7,200 by the room left
+    // and 2,048 of slack: 14,400, 28,800, 144,000 and, from 0.95 on, 288,000.
+    for (kv_usage, stay) in [(0.0, 13), (0.5, 27), (0.9, 140), (0.95, 280), (1.0, 280)] {
+        assert_eq!(first(stay, kv_usage), 0, "{stay} wait, {kv_usage} in use");
+        assert_eq!(first(stay + 1, kv_usage), 1, "{kv_usage} in use");
+    }
+}
