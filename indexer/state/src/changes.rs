@@ -3,11 +3,18 @@
 mod regroup;
 mod store;
 
-use proto_model::{Change, Delta, KeySpace, Medium, Message, Publisher, SpaceAnnounced, Trust};
+use proto_model::{
+    Change, Delta, EngineHash, KeySpace, Medium, Message, Publisher, SpaceAnnounced, StoredBlock,
+    Trust,
+};
 use smallvec::SmallVec;
 
 use crate::emit::Emit;
 use crate::entry::{Entry, Shared, Space};
+
+/// Blocks that are brought near together: many, to wait for memory once, but no
+/// more than are still near when their turn comes.
+const NEAR: usize = 512;
 
 /// One publisher while the messages of one command are applied to it.
 pub(crate) struct Changes<'a, 'o, 's> {
@@ -43,7 +50,15 @@ impl<'a, 'o, 's> Changes<'a, 'o, 's> {
     pub(crate) fn message(&mut self, message: &Message) {
         self.entry.position.advance(message);
         self.shared.counters.messages_applied += 1;
-        for change in &message.changes {
+        let mut near = 0_usize;
+        for (index, change) in message.changes.iter().enumerate() {
+            if near == 0 {
+                let coming = message.changes.iter().skip(index);
+                let coming = coming.flat_map(hashes).take(NEAR);
+                self.entry.table.bring_near(coming.map(|hash| hash.0));
+                near = NEAR;
+            }
+            near = near.saturating_sub(hashes(change).count());
             self.change(change);
         }
     }
@@ -78,6 +93,7 @@ impl<'a, 'o, 's> Changes<'a, 'o, 's> {
                 group,
                 hashes,
             } => {
+                self.emit.expect(hashes.len());
                 for hash in hashes {
                     self.removed(hash.0, *medium, *group);
                 }
@@ -143,4 +159,15 @@ impl<'a, 'o, 's> Changes<'a, 'o, 's> {
         }));
         Some(index)
     }
+}
+
+/// The blocks that a change names.
+fn hashes(change: &Change) -> impl Iterator<Item = EngineHash> {
+    let (stored, named): (&[StoredBlock], &[EngineHash]) = match change {
+        Change::Stored { blocks, .. } => (blocks, &[]),
+        Change::StoredByHash { hashes, .. } | Change::Removed { hashes, .. } => (&[], hashes),
+        Change::Cleared { .. } | Change::GroupExcluded { .. } | Change::Unreadable => (&[], &[]),
+    };
+    let stored = stored.iter().map(|block| block.hash);
+    stored.chain(named.iter().copied())
 }

@@ -5,11 +5,15 @@ use proto_model::{BlockKey, Delta, Holder, Medium};
 /// Most keys in one [`Delta::Stored`] or [`Delta::Removed`].
 pub const KEYS_PER_DELTA: usize = 4096;
 
+/// The most keys that room is made for because they may come.
+const EXPECTED_KEYS: usize = 64;
+
 /// Writes the deltas of one publisher, joining neighbouring keys.
 pub(crate) struct Emit<'a> {
     out: &'a mut Vec<Delta>,
     holder: Holder,
     run: Option<Run>,
+    expected: usize,
 }
 
 struct Run {
@@ -30,7 +34,13 @@ impl<'a> Emit<'a> {
             out,
             holder,
             run: None,
+            expected: 0,
         }
+    }
+
+    /// Up to so many keys follow.
+    pub(crate) fn expect(&mut self, keys: usize) {
+        self.expected = keys.min(EXPECTED_KEYS);
     }
 
     /// A key that became available on `medium`.
@@ -80,10 +90,11 @@ impl<'a> Emit<'a> {
         if !joins {
             self.flush();
         }
+        let expected = self.expected;
         let run = self.run.get_or_insert_with(|| Run {
             kind,
             medium,
-            keys: Vec::new(),
+            keys: Vec::with_capacity(expected),
         });
         run.keys.push(BlockKey(key));
     }

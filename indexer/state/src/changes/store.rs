@@ -44,6 +44,7 @@ impl Changes<'_, '_, '_> {
         if self.profile(place) == Profile::Engine {
             return self.stored_engine(place, blocks.iter().map(|block| block.hash.0));
         }
+        self.emit.expect(blocks.len());
         let mut parent = parent.map(|hash| hash.0);
         // The parent's chain value, where the block before has just given it.
         let mut value = None;
