@@ -60,7 +60,7 @@ pub async fn wall(
         "{}: starting engines and processes",
         strategy.name()
     ));
-    let world = World::start(&fleet, strategy, programs).await?;
+    let world = World::start(&fleet, strategy, options.score, programs).await?;
     let driver = Driver::new(&fleet, &world, told);
     let outcome = driver.run().await?;
     Ok(WallRun::new(strategy, simulated, outcome))

@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use loadtest_fleet::{Stage, Strategy, WallOptions, WallPrograms, WallReport, wall, wall_table};
@@ -40,6 +41,9 @@ pub(crate) struct Wall {
     /// A measured stage as RATExSECONDS; may be given several times.
     #[arg(long)]
     stage: Vec<Stage>,
+    /// Milliseconds that a score may take before a request goes by load.
+    #[arg(long, default_value_t = 200)]
+    score_ms: u64,
     /// Runs in virtual time, whose mean hit rate is compared with.
     #[arg(long, default_value_t = 16)]
     repeats: u64,
@@ -120,6 +124,7 @@ impl Wall {
             shrink: self.shrink,
             faster: self.faster,
             block_size: self.block_size,
+            score: Duration::from_millis(self.score_ms),
             repeats: self.repeats,
             ..WallOptions::default()
         };

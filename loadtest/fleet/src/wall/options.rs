@@ -28,6 +28,9 @@ pub struct WallOptions {
     pub warm_up: Stage,
     /// Measured; in real seconds.
     pub stages: Vec<Stage>,
+    /// How long a score may take before a request goes by load. Engines, processes
+    /// and client share a machine: where that is busy, the default is soon over.
+    pub score: Duration,
     /// Runs in virtual time, whose mean is compared with.
     pub repeats: u64,
 }
@@ -43,6 +46,7 @@ impl Default for WallOptions {
             block_size: 16,
             warm_up: stage(30, 25),
             stages: vec![stage(20, 10), stage(40, 15), stage(60, 20)],
+            score: Duration::from_millis(200),
             repeats: 16,
         }
     }
@@ -79,6 +83,11 @@ impl WallOptions {
             (1..=1_000).contains(&self.repeats),
             "repeats is {}; give 1 to 1000",
             self.repeats
+        );
+        ensure!(
+            (1..=30_000).contains(&self.score.as_millis()),
+            "score is {:?}; give 1 ms to 30 s",
+            self.score
         );
         let documented = FleetOptions::default();
         let published = &documented.workload;
@@ -156,6 +165,8 @@ mod tests {
         assert_eq!(wrong(|o| o.faster = 0.0), "faster is 0; give 0.01 to 100");
         assert_eq!(wrong(|o| o.engines = 201), "engines is 201; give 1 to 200");
         assert_eq!(wrong(|o| o.repeats = 0), "repeats is 0; give 1 to 1000");
+        let none = wrong(|o| o.score = Duration::ZERO);
+        assert_eq!(none, "score is 0ns; give 1 ms to 30 s");
         assert!(wrong(|o| o.customers = 0).contains("customers is 0"));
     }
 }

@@ -76,6 +76,7 @@ impl World {
     pub(super) async fn start(
         fleet: &FleetOptions,
         strategy: Strategy,
+        score: Duration,
         programs: &WallPrograms,
     ) -> Result<Self> {
         let folder = Folder::new(programs.logs.as_deref(), strategy)?;
@@ -90,7 +91,8 @@ impl World {
         let index = Index::start(&programs.programs, &setup, folder.path()).await?;
         let engines = engines(fleet, &index, replay).await?;
         let addresses: Vec<_> = engines.iter().map(EngineSim::address).collect();
-        let picker = picker(fleet, strategy, &addresses, &index);
+        let mut picker = picker(fleet, strategy, score, &addresses);
+        picker.scorers = vec![index.grpc()];
         let picker = Picker::start(&programs.programs, &picker, folder.path()).await?;
         let mut envoy = Setup::new(Pool::OriginalDst, addresses, picker.ext_proc());
         envoy.plain = Plain::Random;
@@ -174,8 +176,8 @@ pub(super) fn mode(strategy: Strategy) -> Option<&'static str> {
 fn picker(
     fleet: &FleetOptions,
     strategy: Strategy,
+    score: Duration,
     engines: &[SocketAddr],
-    index: &Index,
 ) -> PickerSetup {
     let mode = mode(strategy).unwrap_or("load");
     let millis = |time: Duration| format!("{}ms", time.as_millis());
@@ -183,11 +185,16 @@ fn picker(
         ("epp.strategy", mode.to_owned()),
         ("epp.scrape.interval", millis(fleet.scrape)),
         ("epp.speculation", millis(fleet.speculation)),
+        ("epp.scorer_timeout", millis(score)),
+        // As by default, a little longer than a score may take.
+        (
+            "epp.serve.decision_timeout",
+            millis(score + Duration::from_millis(800)),
+        ),
     ];
     let set = |(name, value)| ["--set".to_owned(), format!("{name}={value}")];
     PickerSetup {
         endpoints: engines.to_vec(),
-        scorers: vec![index.grpc()],
         more: settings.into_iter().flat_map(set).collect(),
         ..PickerSetup::default()
     }
