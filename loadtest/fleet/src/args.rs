@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use loadtest_fleet::{FleetOptions, Stage, Strategy};
+use loadtest_fleet::{FleetOptions, PolicyChange, Stage, Strategy};
 
 use crate::wall_command::Wall;
 
@@ -40,6 +40,15 @@ pub(crate) struct Ladder {
     /// How many engines. Rates grow with them, customers too unless they are given.
     #[arg(long, default_value_t = 8)]
     engines: usize,
+    /// Every question is new, so that only contexts are found again.
+    #[arg(long)]
+    new_questions: bool,
+    /// Share of the requests, 0 to 1, that one customer sends.
+    #[arg(long, default_value_t = 0.0)]
+    hot_share: f64,
+    /// Routers with books of their own; each request goes to any of them.
+    #[arg(long, default_value_t = 1)]
+    pickers: usize,
     /// Customers, each with five users.
     #[arg(long)]
     customers: Option<u32>,
@@ -66,6 +75,10 @@ pub(crate) struct Ladder {
     /// 0: no limit. At 8 engines; grows with them.
     #[arg(long, default_value_t = 1_024)]
     in_flight_limit: usize,
+    /// A number of the picker's policy, as NAME=NUMBER (`overload.saved_factor=1`);
+    /// may be given several times.
+    #[arg(long)]
+    policy: Vec<PolicyChange>,
     /// JSON with fields of the calibration; what it leaves out stays as it is.
     #[arg(long)]
     calibration: Option<PathBuf>,
@@ -99,16 +112,20 @@ impl Ladder {
         let mut options = FleetOptions {
             seed: self.seed,
             engines: self.engines,
+            pickers: self.pickers,
             kv_tokens: self.kv_tokens,
             scrape: Duration::from_millis(self.scrape_ms),
             event_delay: Duration::from_millis(self.event_delay_ms),
             speculation: Duration::from_millis(self.speculation_ms),
+            policy: self.policy.clone(),
             ..FleetOptions::default()
         };
         options.in_flight_limit =
             (self.in_flight_limit > 0).then(|| (self.in_flight_limit * self.engines / 8).max(1));
         let workload = &mut options.workload;
         workload.reply_tokens = self.reply_tokens;
+        workload.new_questions = self.new_questions;
+        workload.hot_share = self.hot_share;
         if !self.stage.is_empty() {
             workload.stages.clone_from(&self.stage);
         }

@@ -12,6 +12,7 @@ use router_picker::Load;
 use crate::figures::{Gathered, StageFigures, Totals};
 use crate::options::{FleetOptions, OptionError};
 use crate::path::Path;
+use crate::policy;
 use crate::queue::{Happening, Queue};
 use crate::request::Request;
 use crate::router::Router;
@@ -58,6 +59,7 @@ pub struct Fleet<'a> {
     path: Option<Path>,
     arrivals: SmallRng,
     ways: SmallRng,
+    askers: SmallRng,
     order: Vec<u32>,
     /// Of the running stage.
     requests: Vec<Request>,
@@ -83,8 +85,10 @@ impl<'a> Fleet<'a> {
         let router = Router::new(
             strategy,
             count,
+            options.pickers,
             options.block_size,
             options.speculation,
+            policy::changed(&options.policy),
             options.seed ^ 1 ^ options.ties.rotate_right(32),
         );
         let mut queue = Queue::default();
@@ -100,6 +104,7 @@ impl<'a> Fleet<'a> {
             path: Path::new(options.calibration.path),
             arrivals: SmallRng::seed_from_u64(options.seed ^ 2),
             ways: SmallRng::seed_from_u64(options.seed ^ 3),
+            askers: SmallRng::seed_from_u64(options.seed ^ 5),
             order: options.workload.order(options.seed ^ 4),
             requests: Vec::new(),
             base: 0,
@@ -156,14 +161,15 @@ impl<'a> Fleet<'a> {
     }
 
     fn begin(&mut self, stage: Stage) {
-        let begin = self.now + self.options.workload.pause;
+        let workload = &self.options.workload;
+        let begin = self.now + workload.pause;
         let moments = arrivals(stage, &mut self.arrivals);
         let users = self.order.iter().copied().cycle();
         self.base += self.requests.len() as u64;
         self.requests = users
             .zip(&moments)
             .map(|(user, moment)| Request {
-                user,
+                user: workload.asks(user, &mut self.askers),
                 sent: begin + *moment,
                 ..Request::default()
             })
@@ -198,18 +204,20 @@ impl<'a> Fleet<'a> {
 
     /// The gateway's limit is behind the router: it decides, then is turned away.
     fn arrives(&mut self, number: usize) {
-        let prompt = self.options.workload.prompt(self.requests[number].user);
+        let prompt = self.prompt(number);
         let chosen = self.router.route(self.now, &prompt);
         let limit = self.options.in_flight_limit;
         if limit.is_some_and(|limit| self.in_flight >= limit) {
-            self.router.books[chosen.engine].first_token(chosen.booked);
+            self.router
+                .book(chosen.picker, chosen.engine)
+                .first_token(chosen.booked);
             self.requests[number].refused = true;
-            self.ended(number, chosen.engine);
+            self.ended(number, chosen.picker, chosen.engine);
             return;
         }
         self.in_flight += 1;
         let request = &mut self.requests[number];
-        request.engine = chosen.engine;
+        (request.picker, request.engine) = (chosen.picker, chosen.engine);
         request.predicted = chosen.predicted;
         request.booked = chosen.booked;
         let admission = self.options.calibration.admission(prompt.len() as u32);
@@ -217,13 +225,18 @@ impl<'a> Fleet<'a> {
         self.queue.at(self.now + admission, admitted);
     }
 
+    fn prompt(&self, number: usize) -> Vec<u32> {
+        let user = self.requests[number].user;
+        self.options.workload.asked(user, self.base + number as u64)
+    }
+
     fn admitted(&mut self, number: usize) -> Result<(), FleetError> {
         let workload = &self.options.workload;
-        let (user, engine) = (self.requests[number].user, self.requests[number].engine);
+        let engine = self.requests[number].engine;
         let id = self.base + number as u64;
         let submission = Submission {
             id,
-            prompt: workload.prompt(user),
+            prompt: self.prompt(number),
             reply: workload.reply(id),
             extras: Extras::default(),
         };
@@ -267,7 +280,9 @@ impl<'a> Fleet<'a> {
         if let Some(first) = token.first {
             request.first = Some(self.now);
             request.cached = u32::try_from(first.cached_tokens).unwrap_or(u32::MAX);
-            self.router.books[engine].first_token(request.booked);
+            self.router
+                .book(request.picker, engine)
+                .first_token(request.booked);
         } else {
             self.gathered.gap(self.now - request.last);
         }
@@ -275,12 +290,13 @@ impl<'a> Fleet<'a> {
         request.generated += 1;
         if token.last {
             self.in_flight -= 1;
-            self.ended(number, engine);
+            let picker = request.picker;
+            self.ended(number, picker, engine);
         }
     }
 
-    fn ended(&mut self, number: usize, engine: usize) {
-        self.router.books[engine].finished();
+    fn ended(&mut self, number: usize, picker: usize, engine: usize) {
+        self.router.book(picker, engine).finished();
         self.open -= 1;
         let next = number + 1;
         if self.options.workload.one_by_one && next < self.requests.len() {

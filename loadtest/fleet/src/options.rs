@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use loadtest_engine_sim::engine::{ConfigError, EngineConfig};
 
-use crate::{CalibrationError, FleetCalibration, Workload};
+use router_picker::PolicyMistake;
+
+use crate::{CalibrationError, FleetCalibration, PolicyChange, Workload, policy};
 
 /// One study. Every strategy is given the same.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -15,6 +17,8 @@ pub struct FleetOptions {
     pub ties: u64,
     /// How many.
     pub engines: usize,
+    /// Routers with books of their own; each request goes to any of them.
+    pub pickers: usize,
     /// Tokens of each engine's KV cache.
     pub kv_tokens: usize,
     /// Tokens per block.
@@ -28,6 +32,8 @@ pub struct FleetOptions {
     /// Requests between the gateway and engines, above which the gateway answers
     /// 503; `None`: no limit.
     pub in_flight_limit: Option<usize>,
+    /// What our strategies pick by, where it is not the default.
+    pub policy: Vec<PolicyChange>,
     /// Times.
     pub calibration: FleetCalibration,
     /// The load.
@@ -40,12 +46,14 @@ impl Default for FleetOptions {
             seed: 42,
             ties: 0,
             engines: 8,
+            pickers: 1,
             kv_tokens: 307_328,
             block_size: 64,
             scrape: Duration::from_millis(200),
             event_delay: Duration::from_millis(20),
             speculation: Duration::from_secs(5),
             in_flight_limit: Some(1_024),
+            policy: Vec::new(),
             calibration: FleetCalibration::default(),
             workload: Workload::published(),
         }
@@ -70,6 +78,9 @@ pub enum OptionError {
     /// No engine can be like that.
     #[error("engines cannot be made")]
     Engine(#[from] ConfigError),
+    /// The picker does not take such a policy.
+    #[error("the policy is wrong")]
+    Policy(#[from] PolicyMistake),
     /// Times are wrong.
     #[error("the calibration is wrong")]
     Calibration(#[from] CalibrationError),
@@ -87,6 +98,7 @@ impl FleetOptions {
         let requests = stages().map(|stage| stage.requests()).max().unwrap_or(0);
         let fields = [
             ("engines", self.engines as u64, 1, 65_000),
+            ("pickers", self.pickers as u64, 1, 1_000),
             ("block_size", u64::from(self.block_size), 1, 65_536),
             ("customers", u64::from(load.customers), 1, 1_000_000),
             ("users", u64::from(load.users), 1, 1_000),
@@ -103,6 +115,12 @@ impl FleetOptions {
                 1_000_000,
             ),
             ("reply_tokens", u64::from(load.reply_tokens), 1, 1_000_000),
+            (
+                "hot_share in hundredths",
+                (load.hot_share * 100.0).ceil() as u64,
+                0,
+                100,
+            ),
             ("stages", load.stages.len() as u64, 1, 1_000),
             ("requests of a stage", requests as u64, 1, 10_000_000),
             ("scrape", millis(self.scrape), 1, 3_600_000),
@@ -125,6 +143,7 @@ impl FleetOptions {
                 });
             }
         }
+        policy::changed(&self.policy).validate()?;
         self.calibration.validate()?;
         loadtest_engine_sim::engine::Engine::new(&self.engine())?;
         Ok(())

@@ -191,6 +191,8 @@ fn one(
 fn is_documented(options: &FleetOptions) -> bool {
     let documented = FleetOptions::default();
     options.workload == documented.workload
+        && options.pickers == documented.pickers
+        && options.policy == documented.policy
         && options.engines == documented.engines
         && options.kv_tokens == documented.kv_tokens
         && options.in_flight_limit == documented.in_flight_limit

@@ -8,6 +8,8 @@ pub(crate) struct Request {
     pub(crate) user: u32,
     /// When the client sent it.
     pub(crate) sent: Duration,
+    /// The router that chose, and the engine that it chose.
+    pub(crate) picker: usize,
     pub(crate) engine: usize,
     /// In the router's books, until the first token.
     pub(crate) booked: u64,

@@ -26,6 +26,7 @@ const SPECULATIVE_CAPACITY: u32 = 1 << 20;
 /// A decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chosen {
+    pub(crate) picker: usize,
     pub(crate) engine: usize,
     /// Tokens of the prompt that are thought to be there.
     pub(crate) predicted: u32,
@@ -33,13 +34,15 @@ pub(crate) struct Chosen {
     pub(crate) booked: u64,
 }
 
-/// One router.
+/// One router, or several that share what is known of caches and loads, each with
+/// books of its own.
 pub(crate) struct Router {
     strategy: Strategy,
     policy: Policy,
     block_size: u32,
     speculation: Duration,
-    pub(crate) books: Vec<Book>,
+    /// Of each picker, by engine.
+    books: Vec<Vec<Book>>,
     loads: Vec<Load>,
     sampled_at: Duration,
     map: Map,
@@ -58,16 +61,18 @@ impl Router {
     pub(crate) fn new(
         strategy: Strategy,
         engines: usize,
+        pickers: usize,
         block_size: u32,
         speculation: Duration,
+        policy: Policy,
         seed: u64,
     ) -> Self {
         Self {
             strategy,
-            policy: Policy::default(),
+            policy,
             block_size,
             speculation,
-            books: vec![Book::default(); engines],
+            books: vec![vec![Book::default(); engines]; pickers],
             loads: vec![Load::default(); engines],
             sampled_at: Duration::ZERO,
             map: Map::new(engines, block_size),
@@ -84,6 +89,11 @@ impl Router {
         &mut self.map
     }
 
+    /// What a picker has sent to an engine.
+    pub(crate) fn book(&mut self, picker: usize, engine: usize) -> &mut Book {
+        &mut self.books[picker][engine]
+    }
+
     /// Engines said how busy they are. Routes that are over go at the same time.
     pub(crate) fn scraped(&mut self, now: Duration, loads: Vec<Load>) {
         self.loads = loads;
@@ -95,12 +105,17 @@ impl Router {
 
     pub(crate) fn route(&mut self, now: Duration, prompt: &[u32]) -> Chosen {
         let known = self.ask(prompt);
-        let engine = self.choose(&known, prompt.len());
+        let picker = match self.books.len() {
+            1 => 0,
+            several => self.random.random_range(0..several),
+        };
+        let engine = self.choose(picker, &known, prompt.len());
         let (predicted, _) = known.prefix[engine];
         let booked = (prompt.len() as u64).saturating_sub(u64::from(predicted));
-        self.books[engine].sent(now, booked);
+        self.book(picker, engine).sent(now, booked);
         self.record(now, engine, known);
         Chosen {
+            picker,
             engine,
             predicted,
             booked,
@@ -140,10 +155,10 @@ impl Router {
         held.iter().map(of).collect()
     }
 
-    fn choose(&mut self, known: &Known, prompt_tokens: usize) -> usize {
+    fn choose(&mut self, picker: usize, known: &Known, prompt_tokens: usize) -> usize {
         let seed = self.random.random();
         match self.strategy {
-            Strategy::Random => self.random.random_range(0..self.books.len()),
+            Strategy::Random => self.random.random_range(0..self.loads.len()),
             Strategy::PublishedPrecise | Strategy::PublishedEstimated | Strategy::PublishedLoad => {
                 let blocks = |held: &Held| held.confirmed.max(held.estimated);
                 let matched: Vec<u32> = known.held.iter().map(blocks).collect();
@@ -157,7 +172,7 @@ impl Router {
                     seed,
                     choices: 1,
                 };
-                let picked = pick(&self.policy, &ask, &self.candidates(known));
+                let picked = pick(&self.policy, &ask, &self.candidates(picker, known));
                 picked
                     .expect("there are engines, and nothing is shed")
                     .ranked[0]
@@ -165,8 +180,12 @@ impl Router {
         }
     }
 
-    fn candidates(&self, known: &Known) -> Vec<Candidate> {
-        let each = self.loads.iter().zip(&self.books).zip(&known.prefix);
+    fn candidates(&self, picker: usize, known: &Known) -> Vec<Candidate> {
+        let each = self
+            .loads
+            .iter()
+            .zip(&self.books[picker])
+            .zip(&known.prefix);
         let candidate =
             |((load, book), (reusable, prefix)): ((&Load, &Book), &(u32, f64))| Candidate {
                 load: Some(*load),

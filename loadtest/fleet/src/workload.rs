@@ -71,6 +71,10 @@ pub struct Workload {
     pub context_tokens: u32,
     /// Tokens of a question; it is the same whenever its user asks.
     pub question_tokens: u32,
+    /// Every question is new, so that only contexts are found again.
+    pub new_questions: bool,
+    /// Share of the requests, 0 to 1, that users of the first customer send.
+    pub hot_share: f64,
     /// Tokens of every reply.
     pub reply_tokens: u32,
     /// Not measured: brings every prompt into the caches.
@@ -111,6 +115,8 @@ impl Workload {
             users: 5,
             context_tokens: 6_000,
             question_tokens: 1_200,
+            new_questions: false,
+            hot_share: 0.0,
             reply_tokens: 1_000,
             warm_up: Stage {
                 rate: 15,
@@ -141,12 +147,35 @@ impl Workload {
     pub(crate) fn prompt(&self, user: u32) -> Vec<u32> {
         let context = u64::from(user / self.users);
         let question = u64::from(self.customers) + u64::from(user);
+        self.text(context, question)
+    }
+
+    /// The prompt of this request.
+    pub(crate) fn asked(&self, user: u32, request: u64) -> Vec<u32> {
+        if !self.new_questions {
+            return self.prompt(user);
+        }
+        let users = u64::from(self.customers) * u64::from(self.users);
+        let question = u64::from(self.customers) + users + request;
+        self.text(u64::from(user / self.users), question)
+    }
+
+    fn text(&self, context: u64, question: u64) -> Vec<u32> {
         let text = |number: u64, tokens: u32| {
             (0..u64::from(tokens)).map(move |at| token(number << 32 | at))
         };
         text(context, self.context_tokens)
             .chain(text(question, self.question_tokens))
             .collect()
+    }
+
+    /// Who asks next: the one whose turn it is, or one of the first customer's.
+    pub(crate) fn asks(&self, turn: u32, random: &mut SmallRng) -> u32 {
+        if self.hot_share > 0.0 && random.random_bool(self.hot_share) {
+            random.random_range(0..self.users)
+        } else {
+            turn
+        }
     }
 
     /// What is generated for the request of this number: like no other reply.

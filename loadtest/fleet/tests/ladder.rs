@@ -112,6 +112,41 @@ fn speculative_routes_close_the_gap_that_late_events_leave() {
 }
 
 #[test]
+fn new_questions_leave_only_contexts_to_find() {
+    let mut options = small();
+    let again = hit_rate(&options, Strategy::Precise);
+    options.workload.new_questions = true;
+    let new = hit_rate(&options, Strategy::Precise);
+    // Of 1,200 tokens, 1,000 are context, 960 of them in whole blocks of their own.
+    assert!(
+        new <= 960.0 / 1_200.0 + 1e-9 && new < again,
+        "{new} {again}"
+    );
+    // One customer's context is found more often than those of 24.
+    options.workload.hot_share = 0.9;
+    let hot = hit_rate(&options, Strategy::Random);
+    options.workload.hot_share = 0.0;
+    let even = hit_rate(&options, Strategy::Random);
+    assert!(hot > even + 0.1, "{hot} {even}");
+}
+
+#[test]
+fn several_pickers_and_another_policy_serve_everybody() {
+    let mut options = small();
+    options.pickers = 3;
+    let of = |options: &FleetOptions| {
+        let fleet = Fleet::new(options, Strategy::Precise).unwrap();
+        fleet.run(&|_, _, _| {}).unwrap()
+    };
+    let (stages, totals) = of(&options);
+    assert_eq!(totals.finished + totals.refused, 512);
+    assert!(stages[1].hit_rate > 0.9, "{}", stages[1].hit_rate);
+    options.policy = vec!["weights.prefix=0".parse().unwrap()];
+    let (by_load, _) = of(&options);
+    assert!(by_load[1].hit_rate < stages[1].hit_rate - 0.1);
+}
+
+#[test]
 fn options_that_contradict_each_other_are_refused_by_name() {
     let mut options = small();
     options.engines = 0;
@@ -120,6 +155,15 @@ fn options_that_contradict_each_other_are_refused_by_name() {
     options = small();
     options.workload.stages.clear();
     assert_eq!(said(&options), "stages is 0; give 1 to 1000");
+    options = small();
+    options.workload.hot_share = 1.5;
+    assert_eq!(
+        said(&options),
+        "hot_share in hundredths is 150; give 0 to 100"
+    );
+    options = small();
+    options.policy = vec!["near_tie=2".parse().unwrap()];
+    assert_eq!(said(&options), "the policy is wrong");
     options = small();
     options.kv_tokens = 64;
     assert_eq!(said(&options), "engines cannot be made");
