@@ -123,7 +123,8 @@ mod tests {
             assert_eq!(change.to_string(), text);
             assert_ne!(changed(&[change]), default, "{name}");
         }
-        let twice = ["near_tie=0.5", "near_tie=0.02"].map(|text| text.parse().unwrap());
+        let back = format!("near_tie={}", default.near_tie);
+        let twice = ["near_tie=0.5", &back].map(|text| text.parse().unwrap());
         assert_eq!(changed(&twice), default);
     }
 
