@@ -94,6 +94,7 @@ impl Arena {
     }
 
     /// Takes a slot, if possible the one after `after`.
+    #[inline]
     pub(crate) fn take(&mut self, after: Option<u32>, seek: Seek) -> Option<u32> {
         let next = after.and_then(|slot| slot.checked_add(1));
         if let Some(next) = next.filter(|next| self.is_free(*next)) {
@@ -110,6 +111,7 @@ impl Arena {
         }
     }
 
+    #[inline]
     fn frontier(&self, seek: Seek) -> Option<u32> {
         match seek {
             Seek::Packed => self.packing,
@@ -117,6 +119,7 @@ impl Arena {
         }
     }
 
+    #[inline]
     fn frontier_mut(&mut self, seek: Seek) -> &mut Option<u32> {
         match seek {
             Seek::Packed => &mut self.packing,
@@ -125,6 +128,7 @@ impl Arena {
     }
 
     /// Gives a slot back, to rest.
+    #[inline]
     pub(crate) fn rest(&mut self, slot: u32) {
         self.resting.push(slot);
     }
@@ -265,6 +269,7 @@ impl Arena {
         None
     }
 
+    #[inline]
     fn is_free(&self, slot: u32) -> bool {
         let (page, word, bit) = split(slot);
         self.books
@@ -273,6 +278,7 @@ impl Arena {
     }
 
     /// The first free slot of the page of `from`, from there on.
+    #[inline]
     fn first_free(&self, from: u32) -> Option<u32> {
         let (page, first, bit) = split(from);
         let book = self
@@ -289,6 +295,7 @@ impl Arena {
         None
     }
 
+    #[inline]
     fn mark_taken(&mut self, slot: u32) -> u32 {
         let (page, word, bit) = split(slot);
         let book = &mut self.books[page];
@@ -300,6 +307,7 @@ impl Arena {
 }
 
 /// Page, word in its map, bit in that.
+#[inline]
 fn split(slot: u32) -> (usize, usize, u64) {
     let (page, offset) = (slot as usize / PAGE, slot as usize % PAGE);
     (page, offset / 64, 1 << (offset % 64))

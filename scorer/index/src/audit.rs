@@ -16,7 +16,7 @@ pub(crate) fn audit(core: &Core) -> (usize, HashMap<u32, u64>) {
     let (mut blocks, mut references, mut memberships) = (0, HashMap::new(), HashMap::new());
     for (number, page) in core.pages.iter().enumerate() {
         let Some(page) = page.get() else { continue };
-        page.audit(core.seed);
+        page.audit(&core.shares);
         for offset in 0..PAGE {
             let set = page.set(offset);
             if set == SetId::EMPTY {
@@ -63,7 +63,7 @@ pub(crate) fn audit(core: &Core) -> (usize, HashMap<u32, u64>) {
             }
         }
     }
-    let entries: usize = core.table.iter().map(|table| table.live()).sum();
+    let entries: usize = core.table.iter().map(|table| table.taken().count()).sum();
     assert_eq!(entries, blocks, "every entry has a block");
     (blocks, memberships)
 }

@@ -70,6 +70,7 @@ impl Interner {
     }
 
     /// The set after an edit. A record that is new has no reference yet.
+    #[inline]
     pub(crate) fn edit(&mut self, core: &Core, set: SetId, edit: Edit) -> Result<SetId, SetsFull> {
         match (set.view(), edit) {
             (SetView::Empty, Edit::Add { slot, medium }) => {

@@ -23,36 +23,43 @@ pub(crate) const NIBBLES: u64 = (1 << 48) - 1;
 const ONES: u64 = 0x1111_1111_1111;
 
 /// The lane number of a lane word.
+#[inline]
 pub(crate) fn number(lane: u64) -> u32 {
     (lane >> 48) as u32
 }
 
 /// A lane word.
+#[inline]
 pub(crate) fn lane(number: u32, nibbles: u64) -> u64 {
     u64::from(number) << 48 | nibbles
 }
 
 /// Where a slot's media lie: lane number and shift.
+#[inline]
 pub(crate) fn place(slot: u32) -> (u32, u32) {
     (slot / PER_LANE, slot % PER_LANE * 4)
 }
 
 /// The lowest bit of every slot that has any medium.
+#[inline]
 pub(crate) fn occupied(nibbles: u64) -> u64 {
     (nibbles | nibbles >> 1 | nibbles >> 2 | nibbles >> 3) & ONES
 }
 
 /// All four bits of every slot that has any medium.
+#[inline]
 pub(crate) fn mask(nibbles: u64) -> u64 {
     occupied(nibbles) * 15
 }
 
 /// The media at a shift.
+#[inline]
 pub(crate) fn media(nibbles: u64, shift: u32) -> MediumSet {
     MediumSet::from_bits((nibbles >> shift) as u8 & 15)
 }
 
 /// The shifts of the slots that have any medium, lowest first.
+#[inline]
 pub(crate) fn shifts(nibbles: u64) -> impl Iterator<Item = u32> {
     let mut rest = occupied(nibbles);
     std::iter::from_fn(move || {
@@ -65,6 +72,7 @@ pub(crate) fn shifts(nibbles: u64) -> impl Iterator<Item = u32> {
 }
 
 /// The slot at a shift of a lane.
+#[inline]
 pub(crate) fn slot(number: u32, shift: u32) -> u32 {
     number * PER_LANE + shift / 4
 }

@@ -17,9 +17,11 @@ mod matching;
 #[cfg(test)]
 mod model_tests;
 mod page;
+mod prefetch;
 mod roster;
 mod set_id;
 mod shared;
+mod shares;
 mod survivors;
 mod table;
 mod writer;

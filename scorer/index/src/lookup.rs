@@ -33,22 +33,12 @@ pub(crate) fn lookup(
         walk.same_set();
         let Some(next) = walk.next()? else { break };
         if next.set != walk.set {
-            survivors.intersect(
-                next.set,
-                &mut Step {
-                    core,
-                    position: walk.done as u32,
-                    matches,
-                },
-            )?;
+            let mut step = Step::new(core, walk.done, matches);
+            survivors.intersect(next.set, &mut step)?;
         }
         walk.step(next);
     }
-    survivors.finish(&mut Step {
-        core,
-        position: walk.done as u32,
-        matches,
-    });
+    survivors.finish(&mut Step::new(core, walk.done, matches));
     Ok(())
 }
 
@@ -95,6 +85,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes all blocks that follow in memory and have the same set.
+    #[inline]
     fn same_set(&mut self) {
         loop {
             let (next, keys) = (self.at.offset + 1, &self.keys[self.done..]);
@@ -104,7 +95,7 @@ impl<'a> Walk<'a> {
             let page = self.at.page;
             let mut blocks = 0;
             if next.is_multiple_of(GROUP) {
-                blocks = page.groups_with(next, self.set, keys, self.core.seed);
+                blocks = page.groups_with(next, self.set, keys, &self.core.shares);
             }
             if blocks == 0 {
                 if page.set_of(next, keys[0].0) != Some(self.set) {
@@ -118,6 +109,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The blocks that come next, wherever they are.
+    #[inline]
     fn next(&mut self) -> Result<Option<Next<'a>>, Torn> {
         if self.done == self.keys.len() {
             return Ok(None);
@@ -128,6 +120,7 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[inline]
     fn beside(&self) -> Option<Next<'a>> {
         let (next, keys) = (self.at.offset + 1, &self.keys[self.done..]);
         if next >= PAGE {
@@ -145,7 +138,8 @@ impl<'a> Walk<'a> {
             beside: true,
         };
         if next.is_multiple_of(GROUP)
-            && let Some(set) = page.group_set(next, keys, self.core.seed)
+            && let Some(group) = keys.first_chunk()
+            && let Some(set) = page.group_set(next, || self.core.shares.sum(group))
         {
             return Some(found(set, GROUP));
         }
@@ -166,6 +160,7 @@ impl<'a> Walk<'a> {
         }))
     }
 
+    #[inline]
     fn step(&mut self, next: Next<'a>) {
         if !next.beside {
             self.run = self.done;

@@ -5,21 +5,20 @@
 //!  keys     k0 k1 k2 ... k7 │ k8 ...      8 B each
 //!  sets     s0 s1 s2 ... s7 │ s8 ...      4 B each
 //!  shared   the set of all eight, or 0    4 B per group
-//!  sums     Σ share(k0..k7)               8 B per group
+//!  sums     of the shares of k0 to k7     8 B per group
 //! ```
 //!
 //! A lookup along a long run reads the last two only: an eighth of the memory.
-//! Eight keys of a prompt that have the group's sum are the group's keys; that
-//! another eight have the same sum is as unlikely as that two blocks have the
-//! same key, and nobody can look for such, because the shares depend on the
-//! index's seed. The order within a group does not matter to an answer: all
-//! eight have one set.
+//! Eight keys of a prompt that have the group's sum are the group's keys: that
+//! others have it is as unlikely as that two blocks have the same key.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use proto_model::BlockKey;
 
+use crate::prefetch::prefetch;
 use crate::set_id::SetId;
+use crate::shares::Shares;
 
 /// Blocks per page.
 pub(crate) const PAGE: usize = 1024;
@@ -28,21 +27,6 @@ pub(crate) const PAGE: usize = 1024;
 pub(crate) const GROUP: usize = 8;
 
 const GROUPS: usize = PAGE / GROUP;
-
-/// What a key adds to its group's sum. No multiplication of 64 bits, so that the
-/// compiler can do several keys at once on any x86-64; each half is multiplied
-/// by both, so that keys that are not hashes differ, too.
-pub(crate) fn share(key: u64, seed: u64) -> u64 {
-    const LOW: u64 = 0xffff_ffff;
-    let seeded = key ^ seed;
-    let folded = seeded ^ (seeded >> 32);
-    (seeded & LOW) * (folded & LOW)
-}
-
-fn total(keys: &[BlockKey], seed: u64) -> u64 {
-    keys.iter()
-        .fold(0, |sum, key| sum.wrapping_add(share(key.0, seed)))
-}
 
 /// Blocks that lie side by side, in prefix order as far as possible.
 #[derive(Debug)]
@@ -58,8 +42,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(seed: u64) -> Self {
-        let empty = share(0, seed).wrapping_mul(GROUP as u64);
+    pub(crate) fn new(shares: &Shares) -> Self {
+        let empty = shares.sum(&[BlockKey(0); GROUP]);
         Self {
             shared: std::array::from_fn(|_| AtomicU32::new(0)),
             sums: std::array::from_fn(|_| AtomicU64::new(empty)),
@@ -69,38 +53,55 @@ impl Page {
     }
 
     /// The holder set of a slot.
+    #[inline]
     pub(crate) fn set(&self, offset: usize) -> SetId {
         SetId(self.sets[offset].load(Ordering::Acquire))
     }
 
+    #[inline]
     pub(crate) fn key(&self, offset: usize) -> u64 {
         self.keys[offset].load(Ordering::Acquire)
     }
 
     /// The set of a slot, if its block is the one with the key, and held.
+    #[inline]
     pub(crate) fn set_of(&self, offset: usize, key: u64) -> Option<SetId> {
         // The set first: only then is the key surely the one that it belongs to.
         let set = self.set(offset);
         (set != SetId::EMPTY && self.key(offset) == key).then_some(set)
     }
 
-    /// The set of all blocks of the group that begins at `offset`, if they are
-    /// those with the first keys, in any order.
-    pub(crate) fn group_set(&self, offset: usize, keys: &[BlockKey], seed: u64) -> Option<SetId> {
-        let group = offset / GROUP;
-        let set = SetId(self.shared[group].load(Ordering::Acquire));
-        let keys = keys.get(..GROUP).filter(|_| set != SetId::EMPTY)?;
-        (self.sums[group].load(Ordering::Relaxed) == total(keys, seed)).then_some(set)
+    /// Asks for the memory that a look at a slot needs.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: usize) {
+        prefetch(&self.sets[offset]);
+        prefetch(&self.keys[offset]);
+    }
+
+    /// The set that all blocks of the group at `offset` have, if it is one.
+    #[inline]
+    pub(crate) fn shared_set(&self, offset: usize) -> SetId {
+        SetId(self.shared[offset / GROUP].load(Ordering::Acquire))
+    }
+
+    /// The set of all blocks of the group at `offset`, if it is one and their keys
+    /// have the sum.
+    #[inline]
+    pub(crate) fn group_set(&self, offset: usize, sum: impl FnOnce() -> u64) -> Option<SetId> {
+        let set = self.shared_set(offset);
+        let is_same = || self.sums[offset / GROUP].load(Ordering::Relaxed) == sum();
+        (set != SetId::EMPTY && is_same()).then_some(set)
     }
 
     /// How many of the keys, in whole groups, are those of the groups from
     /// `offset` on, which have the set in common.
+    #[inline]
     pub(crate) fn groups_with(
         &self,
         offset: usize,
         set: SetId,
         keys: &[BlockKey],
-        seed: u64,
+        shares: &Shares,
     ) -> usize {
         let begin = offset / GROUP;
         let groups = self.shared[begin..].iter().zip(&self.sums[begin..]);
@@ -108,13 +109,14 @@ impl Page {
             .zip(keys.as_chunks::<GROUP>().0)
             .take_while(|((shared, sum), keys)| {
                 shared.load(Ordering::Acquire) == set.0
-                    && sum.load(Ordering::Relaxed) == total(*keys, seed)
+                    && sum.load(Ordering::Relaxed) == shares.sum(keys)
             });
         same.count() * GROUP
     }
 
     /// Changes who holds the block in a slot. [`Page::settle`] its group when
     /// that is done.
+    #[inline]
     pub(crate) fn put_set(&self, offset: usize, set: SetId) {
         let shared = &self.shared[offset / GROUP];
         if shared.load(Ordering::Relaxed) != 0 {
@@ -124,6 +126,7 @@ impl Page {
     }
 
     /// Changes who holds the blocks of the group at `offset`: all the same.
+    #[inline]
     pub(crate) fn put_group(&self, offset: usize, set: SetId) {
         let shared = &self.shared[offset / GROUP];
         shared.store(0, Ordering::Release);
@@ -134,16 +137,19 @@ impl Page {
     }
 
     /// Puts a block into a free slot, the key before the set.
-    pub(crate) fn put(&self, offset: usize, key: u64, set: SetId, seed: u64) {
+    #[inline]
+    pub(crate) fn put(&self, offset: usize, key: u64, set: SetId, shares: &Shares) {
         let sum = &self.sums[offset / GROUP];
-        let before = share(self.keys[offset].load(Ordering::Relaxed), seed);
-        let now = sum.load(Ordering::Relaxed).wrapping_sub(before);
-        sum.store(now.wrapping_add(share(key, seed)), Ordering::Relaxed);
+        let before = shares.of(offset, self.keys[offset].load(Ordering::Relaxed));
+        let others = sum.load(Ordering::Relaxed).wrapping_sub(before);
+        let now = others.wrapping_add(shares.of(offset, key));
+        sum.store(now, Ordering::Relaxed);
         self.keys[offset].store(key, Ordering::Release);
         self.put_set(offset, set);
     }
 
     /// Says of the group of a slot whether all its blocks have one set.
+    #[inline]
     pub(crate) fn settle(&self, offset: usize) {
         let group = offset / GROUP;
         let sets = &self.sets[group * GROUP..][..GROUP];
@@ -159,10 +165,11 @@ impl Page {
 
     /// Whether what the page says about its groups is true.
     #[cfg(test)]
-    pub(crate) fn audit(&self, seed: u64) {
+    pub(crate) fn audit(&self, shares: &Shares) {
         for group in 0..GROUPS {
             let slots = || group * GROUP..(group + 1) * GROUP;
-            let sum = slots().fold(0_u64, |sum, at| sum.wrapping_add(share(self.key(at), seed)));
+            let keys = std::array::from_fn(|at| BlockKey(self.key(group * GROUP + at)));
+            let sum = shares.sum(&keys);
             assert_eq!(self.sums[group].load(Ordering::Relaxed), sum, "{group}");
             let shared = SetId(self.shared[group].load(Ordering::Relaxed));
             let agree = slots().all(|at| self.set(at) == self.set(slots().start));

@@ -66,6 +66,7 @@ impl Roster {
     }
 
     /// Counts memberships in or out. Those of ended holders are not counted.
+    #[inline]
     pub(crate) fn count(&mut self, slot: u32, change: i64) {
         let count = &mut self.counts[slot as usize];
         *count = count.saturating_add_signed(change);

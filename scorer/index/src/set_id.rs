@@ -22,6 +22,7 @@ impl SetId {
     pub(crate) const EMPTY: Self = Self(0);
 
     /// The set of one slot; empty if `media` is.
+    #[inline]
     pub(crate) fn one(slot: u32, media: MediumSet) -> Self {
         if media.is_empty() {
             Self::EMPTY
@@ -30,6 +31,7 @@ impl SetId {
         }
     }
 
+    #[inline]
     pub(crate) fn view(self) -> SetView {
         if self.0 & ONE != 0 {
             let media = MediumSet::from_bits(self.0 as u8 & 15);

@@ -12,6 +12,7 @@ use proto_model::{BlockKey, Holder};
 
 use crate::page::{PAGE, Page};
 use crate::set_id::SetId;
+use crate::shares::Shares;
 use crate::table::{KeyHash, SUB_TABLES, SubTable};
 
 /// Words per set page; no record is longer.
@@ -106,6 +107,7 @@ pub(crate) struct Torn;
 #[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) seed: u64,
+    pub(crate) shares: Shares,
     pub(crate) table: Box<[Arc<SubTable>]>,
     pub(crate) pages: Directory<Page>,
     pub(crate) set_pages: Directory<SetPage>,
@@ -125,6 +127,7 @@ impl Core {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
+            shares: Shares::new(seed),
             table: (0..SUB_TABLES)
                 .map(|_| Arc::new(SubTable::new(0)))
                 .collect(),
@@ -134,11 +137,13 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(crate) fn hash(&self, key: u64) -> KeyHash {
         KeyHash::of(key, self.seed)
     }
 
     /// The page of a slot and the offset in it.
+    #[inline]
     pub(crate) fn page(&self, slot: u32) -> Result<(&Page, usize), Torn> {
         let page = self
             .pages
@@ -149,31 +154,49 @@ impl Core {
     }
 
     /// Finds a block that somebody holds.
+    #[inline]
     pub(crate) fn find(&self, key: u64) -> Result<Option<Found<'_>>, Torn> {
         let hash = self.hash(key);
         let table = &self.table[hash.sub];
-        let mut at = table.home(hash.tag);
-        for _ in 0..table.len() {
-            let entry = table.get(at);
-            if entry.is_empty() {
+        let mut bucket = table.home(hash.tag);
+        for _ in 0..table.span() {
+            let scan = table.scan(bucket, hash.tag);
+            for at in scan.alike() {
+                if let Some(found) = self.follow(table, at, (hash.tag, key))? {
+                    return Ok(Some(found));
+                }
+            }
+            if scan.is_last() {
                 return Ok(None);
             }
-            if let Some(slot) = entry.slot().filter(|_| entry.tag() == hash.tag) {
-                let found = self.look(slot, key)?;
-                if found.is_some() {
-                    return Ok(found);
-                }
-                if table.get(at) != entry {
-                    // The block has just been moved; look again where to.
-                    continue;
-                }
-            }
-            at = table.next(at);
+            bucket = table.next(bucket);
         }
         Ok(None)
     }
 
+    /// The block that an entry names, if it is the one with the tag and key.
+    #[inline]
+    fn follow(
+        &self,
+        table: &SubTable,
+        at: usize,
+        (tag, key): (u32, u64),
+    ) -> Result<Option<Found<'_>>, Torn> {
+        loop {
+            let entry = table.get(at);
+            if entry.tag != tag {
+                return Ok(None);
+            }
+            let found = self.look(entry.slot, key)?;
+            // If the entry has changed the block has just been moved.
+            if found.is_some() || table.get(at) == entry {
+                return Ok(found);
+            }
+        }
+    }
+
     /// The block in a slot, if it is the one with the key, and held.
+    #[inline]
     fn look(&self, slot: u32, key: u64) -> Result<Option<Found<'_>>, Torn> {
         #[cfg(test)]
         interleave::now(self);
@@ -183,40 +206,38 @@ impl Core {
             .map(|set| Found { page, offset, set }))
     }
 
-    /// Looks at the memory that a search for each of the keys will need, all of
+    /// Asks for the memory that a search for each of the keys will need, all of
     /// them side by side: the processor then waits once, not once per key.
     pub(crate) fn touch(&self, keys: &[BlockKey]) {
         let mut hashes = [KeyHash::default(); TOUCH];
-        let hashes = &mut hashes[..keys.len().min(TOUCH)];
-        self.touch_entries(keys, hashes);
-        self.touch_blocks(hashes);
-    }
-
-    /// The part of [`Core::touch`] that concerns the table; gives the hashes.
-    pub(crate) fn touch_entries(&self, keys: &[BlockKey], hashes: &mut [KeyHash]) {
-        let mut seen = 0;
         for (hash, key) in hashes.iter_mut().zip(keys) {
-            *hash = self.hash(key.0);
-            let table = &self.table[hash.sub];
-            seen ^= table.get(table.home(hash.tag)).tag();
+            *hash = self.prefetch_entry(key.0);
         }
-        std::hint::black_box(seen);
+        for hash in &hashes[..keys.len().min(TOUCH)] {
+            self.prefetch_block(*hash);
+        }
     }
 
-    /// The part of [`Core::touch`] that concerns the blocks.
-    pub(crate) fn touch_blocks(&self, hashes: &[KeyHash]) {
-        let mut seen = 0;
-        for hash in hashes {
-            if let Some(slot) = self.table[hash.sub].likely_slot(hash.tag)
-                && let Ok((page, offset)) = self.page(slot)
-            {
-                seen ^= page.set(offset).0 ^ page.key(offset) as u32;
-            }
+    /// Asks for the part of the table where a key belongs; gives its hash.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, key: u64) -> KeyHash {
+        let hash = self.hash(key);
+        self.table[hash.sub].prefetch(hash.tag);
+        hash
+    }
+
+    /// Asks for the block that the table probably names.
+    #[inline]
+    pub(crate) fn prefetch_block(&self, hash: KeyHash) {
+        if let Some(slot) = self.table[hash.sub].likely_slot(hash.tag)
+            && let Ok((page, offset)) = self.page(slot)
+        {
+            page.prefetch(offset);
         }
-        std::hint::black_box(seen);
     }
 
     /// The lanes of a record.
+    #[inline]
     pub(crate) fn lanes(&self, record: u32) -> Result<&[AtomicU64], Torn> {
         let page = record as usize / SET_PAGE;
         let words = &self
@@ -231,6 +252,7 @@ impl Core {
     }
 
     /// The living holder of a slot.
+    #[inline]
     pub(crate) fn holder(&self, slot: u32) -> Option<Holder> {
         let word = self.roster.get(slot as usize)?.load(Ordering::Acquire);
         (word & LIVE != 0).then_some(Holder(word as u32))

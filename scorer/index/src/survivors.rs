@@ -3,7 +3,7 @@
 //! Nothing is done per holder until it drops out or its media change: the work
 //! per block set is one comparison per twelve holders.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proto_model::{Holder, MediumSet};
 
@@ -11,21 +11,17 @@ use crate::set_id::{SetId, SetView};
 use crate::shared::{Core, Torn};
 use crate::{HolderFilter, Match, lanes};
 
-/// The holders of one lane that are still in, with their media since their last
-/// change.
-#[derive(Debug, Clone, Copy)]
-struct Lane {
-    number: u32,
-    /// Where in [`Survivors::changed`] the lane's twelve places begin, once one
-    /// of its holders has changed media.
-    changed: Option<u32>,
-    media: u64,
-}
+/// In [`Survivors::places`]: no holder of the lane has changed media.
+const UNCHANGED: u32 = u32::MAX;
 
 /// See the module's words.
 #[derive(Debug, Default)]
 pub(crate) struct Survivors {
-    lanes: Vec<Lane>,
+    /// Lanes as in a set's record, with what holders have had since their last
+    /// change of media.
+    lanes: Vec<u64>,
+    /// For each lane, where in `changed` its twelve places begin.
+    places: Vec<u32>,
     /// What holders had before their last change of media.
     changed: Vec<Match>,
 }
@@ -33,13 +29,38 @@ pub(crate) struct Survivors {
 /// Where a walk stands, and where its results go.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
-    pub(crate) core: &'a Core,
+    core: &'a Core,
     /// Blocks before the one looked at.
-    pub(crate) position: u32,
-    pub(crate) matches: &'a mut Vec<Match>,
+    position: u32,
+    matches: &'a mut Vec<Match>,
+    /// What those get who have had the same media from the beginning.
+    usual: (MediumSet, Match),
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn new(core: &'a Core, position: usize, matches: &'a mut Vec<Match>) -> Self {
+        Self {
+            core,
+            position: position as u32,
+            matches,
+            usual: (MediumSet::EMPTY, Match::new(Holder(0))),
+        }
+    }
+
+    /// The match of a holder that has had every block on these media.
+    #[inline]
+    fn usual(&mut self, media: MediumSet) -> Match {
+        if self.usual.0 != media {
+            let mut matched = Match::new(Holder(0));
+            matched.extend(media, self.position);
+            self.usual = (media, matched);
+        }
+        self.usual.1
+    }
 }
 
 impl Survivors {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -55,129 +76,137 @@ impl Survivors {
         self.changed.clear();
         match set.view() {
             SetView::Empty => {}
-            SetView::One { slot, media } => {
-                let (number, shift) = lanes::place(slot);
-                self.admit(lanes::lane(number, u64::from(media.bits()) << shift));
-            }
+            SetView::One { slot, media } => self.lanes.push(lone(slot, media)),
             SetView::Record(record) => {
-                for lane in core.lanes(record)? {
-                    self.admit(lane.load(Ordering::Relaxed));
-                }
+                let lanes = core.lanes(record)?.iter();
+                self.lanes
+                    .extend(lanes.map(|lane| lane.load(Ordering::Relaxed)));
             }
         }
         if let Some(candidates) = candidates {
-            self.restrict(core, candidates);
+            self.lanes.retain_mut(|lane| {
+                restrict(lane, core, candidates);
+                *lane & lanes::NIBBLES != 0
+            });
         }
+        self.places.clear();
+        self.places.resize(self.lanes.len(), UNCHANGED);
         Ok(())
-    }
-
-    fn admit(&mut self, lane: u64) {
-        let media = lane & lanes::NIBBLES;
-        self.lanes.push(Lane {
-            number: lanes::number(lane),
-            changed: None,
-            media,
-        });
-    }
-
-    fn restrict(&mut self, core: &Core, candidates: &HolderFilter) {
-        self.lanes.retain_mut(|lane| {
-            for shift in lanes::shifts(lane.media) {
-                let holder = core.holder(lanes::slot(lane.number, shift));
-                if !holder.is_some_and(|holder| candidates.allows(holder)) {
-                    lane.media &= !(15 << shift);
-                }
-            }
-            lane.media != 0
-        });
     }
 
     /// Goes on with a block that has another set.
     pub(crate) fn intersect(&mut self, set: SetId, step: &mut Step<'_>) -> Result<(), Torn> {
-        let Self { lanes, changed } = self;
         match set.view() {
             SetView::Empty => self.finish(step),
             SetView::One { slot, media } => {
-                let (number, shift) = lanes::place(slot);
-                let theirs = u64::from(media.bits()) << shift;
-                lanes.retain_mut(|lane| {
-                    lane.narrow(
-                        if lane.number == number { theirs } else { 0 },
-                        changed,
-                        step,
-                    )
-                });
+                self.intersect_lanes(&[AtomicU64::new(lone(slot, media))], step);
             }
             SetView::Record(record) => {
-                let mut theirs = step.core.lanes(record)?.iter();
-                let mut their = next(&mut theirs);
-                lanes.retain_mut(|lane| {
-                    while lanes::number(their) < lane.number {
-                        their = next(&mut theirs);
-                    }
-                    let same = lanes::number(their) == lane.number;
-                    lane.narrow(if same { their & lanes::NIBBLES } else { 0 }, changed, step)
-                });
+                let theirs = step.core.lanes(record)?;
+                self.intersect_lanes(theirs, step);
             }
         }
         Ok(())
     }
 
+    fn intersect_lanes(&mut self, theirs: &[AtomicU64], step: &mut Step<'_>) {
+        let same = self.lanes.iter().zip(theirs);
+        let same = same.take_while(|(mine, their)| their.load(Ordering::Relaxed) == **mine);
+        let (mut kept, mut next) = (same.count(), 0);
+        let first = kept;
+        for at in first..self.lanes.len() {
+            let mine = self.lanes[at];
+            let their = loop {
+                let their = theirs
+                    .get(first + next)
+                    .map(|lane| lane.load(Ordering::Relaxed));
+                match their {
+                    Some(their) if lanes::number(their) < lanes::number(mine) => next += 1,
+                    Some(their) if lanes::number(their) == lanes::number(mine) => break their,
+                    _ => break 0,
+                }
+            };
+            let left = if their == mine {
+                mine
+            } else {
+                self.narrow(at, their & lanes::NIBBLES, step)
+            };
+            if left & lanes::NIBBLES != 0 {
+                self.lanes[kept] = left;
+                self.places[kept] = self.places[at];
+                kept += 1;
+            }
+        }
+        self.lanes.truncate(kept);
+        self.places.truncate(kept);
+    }
+
     /// Ends: all that are still in hold everything before the position.
     pub(crate) fn finish(&mut self, step: &mut Step<'_>) {
-        for lane in &mut self.lanes {
-            lane.narrow(0, &mut self.changed, step);
+        for at in 0..self.lanes.len() {
+            self.narrow(at, 0, step);
         }
         self.lanes.clear();
     }
-}
 
-/// The next lane of a record; at its end one with no media, after all others.
-fn next<'a>(lanes: &mut impl Iterator<Item = &'a std::sync::atomic::AtomicU64>) -> u64 {
-    lanes
-        .next()
-        .map_or(!lanes::NIBBLES, |lane| lane.load(Ordering::Relaxed))
-}
-
-impl Lane {
-    /// Takes over the lane's media at the step's position; whoever has none is
-    /// out. Whether anybody is left.
-    fn narrow(&mut self, nibbles: u64, changed: &mut Vec<Match>, step: &mut Step<'_>) -> bool {
-        let before = self.media;
-        self.media = nibbles & lanes::mask(before);
-        if self.media == before {
-            return true;
-        }
-        let out = before & !lanes::mask(self.media);
+    /// What is left of a lane at the step's position; whoever has no media there
+    /// is out.
+    fn narrow(&mut self, at: usize, nibbles: u64, step: &mut Step<'_>) -> u64 {
+        let lane = self.lanes[at];
+        let (number, before) = (lanes::number(lane), lane & lanes::NIBBLES);
+        let media = nibbles & lanes::mask(before);
+        let out = before & !lanes::mask(media);
         for shift in lanes::shifts(out) {
-            self.report(shift, lanes::media(before, shift), changed, step);
+            if let Some(holder) = step.core.holder(lanes::slot(number, shift)) {
+                let media = lanes::media(before, shift);
+                let matched = self.matched(at, shift, media, step).of(holder);
+                step.matches.push(matched);
+            }
         }
-        for shift in lanes::shifts((self.media ^ before) & !out) {
-            self.place(shift, changed)
+        for shift in lanes::shifts((media ^ before) & !out) {
+            self.place(at, shift)
                 .extend(lanes::media(before, shift), step.position);
         }
-        self.media != 0
+        lanes::lane(number, media)
     }
 
-    /// Adds the match of a holder that is out, unless it has ended.
-    fn report(&self, shift: u32, media: MediumSet, changed: &[Match], step: &mut Step<'_>) {
-        let Some(holder) = step.core.holder(lanes::slot(self.number, shift)) else {
-            return;
-        };
-        let mut matched = match self.changed {
-            Some(base) => changed[base as usize + shift as usize / 4].of(holder),
-            None => Match::new(holder),
-        };
-        matched.extend(media, step.position);
-        step.matches.push(matched);
+    /// What a holder has that is out.
+    #[inline]
+    fn matched(&self, at: usize, shift: u32, media: MediumSet, step: &mut Step<'_>) -> Match {
+        match self.places[at] {
+            UNCHANGED => step.usual(media),
+            base => {
+                let mut matched = self.changed[base as usize + shift as usize / 4];
+                matched.extend(media, step.position);
+                matched
+            }
+        }
     }
 
-    fn place<'a>(&mut self, shift: u32, changed: &'a mut Vec<Match>) -> &'a mut Match {
-        let base = *self.changed.get_or_insert_with(|| {
-            let base = changed.len();
-            changed.resize(base + lanes::PER_LANE as usize, Match::new(Holder(0)));
-            base as u32
-        });
-        &mut changed[base as usize + shift as usize / 4]
+    fn place(&mut self, at: usize, shift: u32) -> &mut Match {
+        if self.places[at] == UNCHANGED {
+            let base = self.changed.len();
+            let len = base + lanes::PER_LANE as usize;
+            self.changed.resize(len, Match::new(Holder(0)));
+            self.places[at] = base as u32;
+        }
+        &mut self.changed[self.places[at] as usize + shift as usize / 4]
+    }
+}
+
+/// The lane of a set of one.
+fn lone(slot: u32, media: MediumSet) -> u64 {
+    let (number, shift) = lanes::place(slot);
+    lanes::lane(number, u64::from(media.bits()) << shift)
+}
+
+/// Takes those out that are no candidates.
+fn restrict(lane: &mut u64, core: &Core, candidates: &HolderFilter) {
+    let (number, nibbles) = (lanes::number(*lane), *lane & lanes::NIBBLES);
+    for shift in lanes::shifts(nibbles) {
+        let holder = core.holder(lanes::slot(number, shift));
+        if !holder.is_some_and(|holder| candidates.allows(holder)) {
+            *lane &= !(15 << shift);
+        }
     }
 }

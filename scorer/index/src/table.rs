@@ -1,32 +1,54 @@
 //! From a block key's hash to the slot where the block lies.
 //!
-//! Open addressing with linear probing, in [`SUB_TABLES`] independent pieces so
-//! that growing one is short. An entry is `tag << 32 | slot + 1`. The tag is
-//! also what the home position is computed from, order-preserving, so a piece
-//! is rebuilt by one pass over it without a look at the keys.
+//! Open addressing in [`SUB_TABLES`] independent pieces, so that growing one is
+//! short. A piece is a row of buckets of one cache line each:
+//!
+//! ```text
+//!  word 0: marks     words 1 to 7: entries
+//! ┌───────────────┬──────────────────┬─────────
+//! │ o m6 ... m1 m0│ tag 32 │ slot 32 │ ...        m: 0 if the place is vacant, else from the tag
+//! └───────────────┴──────────────────┴─────────   o: whether entries have gone to the next bucket
+//! ```
+//!
+//! A search compares all marks of the key's home bucket at once, and goes on to
+//! the next bucket only if entries did. The tag is also what the home is computed
+//! from, order-preserving, so a piece is rebuilt by one pass over it without a
+//! look at the keys.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::prefetch::prefetch;
 
 /// Pieces of the table.
 pub(crate) const SUB_TABLES: usize = 256;
 
-/// Entries of a piece at least.
-const MIN_LEN: usize = 16;
+/// Entries of a bucket: with the marks a cache line of 64 bytes.
+const BUCKET: usize = 7;
 
-/// An entry that was removed while entries behind it were in use.
-const TOMB: u64 = 1 << 32;
+/// Entries of a piece at least.
+const MIN_LEN: usize = 2 * BUCKET;
+
+/// The highest bit of the marks of all places.
+const HIGH: u64 = 0x0080_8080_8080_8080;
+/// The others.
+const REST: u64 = 0x007f_7f7f_7f7f_7f7f;
+/// One in every place.
+const ONES: u64 = 0x0001_0101_0101_0101;
+/// Entries that belong into this bucket have gone to the next.
+const OVERFLOWN: u64 = 1 << 56;
 
 /// Where a key belongs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KeyHash {
     /// Which piece.
     pub(crate) sub: usize,
-    /// Decides the home position, and tells most other keys apart.
+    /// Decides the home bucket, and tells most other keys apart.
     pub(crate) tag: u32,
 }
 
 impl KeyHash {
     /// Mixes the key with a seed, so that nobody can choose keys that collide.
+    #[inline]
     pub(crate) fn of(key: u64, seed: u64) -> Self {
         let product = u128::from(key ^ seed) * 0x9e37_79b9_7f4a_7c15_u128;
         let hash = (product >> 64) as u64 ^ product as u64;
@@ -37,162 +59,304 @@ impl KeyHash {
     }
 }
 
+/// See the module's words.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Bucket {
+    marks: AtomicU64,
+    entries: [AtomicU64; BUCKET],
+}
+
 /// One piece.
 #[derive(Debug)]
 pub(crate) struct SubTable {
-    entries: Box<[AtomicU64]>,
+    buckets: Box<[Bucket]>,
+}
+
+/// What the marks of a bucket say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scan {
+    /// The position of the bucket's first place.
+    begin: usize,
+    marks: u64,
+    /// The tag's mark in every place.
+    wanted: u64,
+}
+
+impl Scan {
+    /// Positions of entries that may have the tag: surely those that do.
+    #[inline]
+    pub(crate) fn alike(self) -> impl Iterator<Item = usize> {
+        let mut rest = zeros(self.marks ^ self.wanted);
+        std::iter::from_fn(move || {
+            (rest != 0).then(|| {
+                let place = rest.trailing_zeros() as usize / 8;
+                rest &= rest - 1;
+                self.begin + place
+            })
+        })
+    }
+
+    /// A position that an entry could take.
+    #[inline]
+    pub(crate) fn vacant(self) -> Option<usize> {
+        let vacant = zeros(self.marks);
+        (vacant != 0).then(|| self.begin + vacant.trailing_zeros() as usize / 8)
+    }
+
+    /// Whether no search goes beyond this bucket.
+    #[inline]
+    pub(crate) fn is_last(self) -> bool {
+        self.marks & OVERFLOWN == 0
+    }
+}
+
+/// The high bit of every place that is 0, and of no other.
+#[inline]
+fn zeros(marks: u64) -> u64 {
+    !(((marks & REST) + REST) | marks) & HIGH
+}
+
+#[inline]
+fn mark(tag: u32) -> u64 {
+    u64::from((tag as u8).max(1))
 }
 
 impl SubTable {
     pub(crate) fn new(len: usize) -> Self {
+        let buckets = len.max(MIN_LEN).div_ceil(BUCKET);
         Self {
-            entries: (0..len.max(MIN_LEN)).map(|_| AtomicU64::new(0)).collect(),
+            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.buckets.len() * BUCKET
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.len() * 8
+        self.buckets.len() * size_of::<Bucket>()
     }
 
-    /// The position where a search for the tag begins.
+    /// The bucket where a search for the tag begins.
+    #[inline]
     pub(crate) fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
+        ((u64::from(tag) * self.buckets.len() as u64) >> 32) as usize
     }
 
-    /// The position after `at`.
-    pub(crate) fn next(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() {
+    /// The bucket after another.
+    #[inline]
+    pub(crate) fn next(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets.len() {
             0
         } else {
-            at + 1
+            bucket + 1
+        }
+    }
+
+    /// Buckets.
+    pub(crate) fn span(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Looks at the marks of a bucket.
+    #[inline]
+    pub(crate) fn scan(&self, bucket: usize, tag: u32) -> Scan {
+        Scan {
+            begin: bucket * BUCKET,
+            marks: self.buckets[bucket].marks.load(Ordering::Acquire),
+            wanted: mark(tag) * ONES,
         }
     }
 
     /// The entry at a position.
+    #[inline]
     pub(crate) fn get(&self, at: usize) -> Entry {
-        Entry(self.entries[at].load(Ordering::Acquire))
+        self.place(at).load(Ordering::Acquire).into()
     }
 
-    /// The first slot with the tag: nearly always the right one.
+    /// The first slot with the tag in its home bucket: nearly always the right
+    /// one.
+    #[inline]
     pub(crate) fn likely_slot(&self, tag: u32) -> Option<u32> {
-        let mut at = self.home(tag);
-        for _ in 0..self.entries.len() {
-            let entry = self.get(at);
-            if entry.is_empty() || (entry.tag() == tag && entry.slot().is_some()) {
-                return entry.slot();
-            }
-            at = self.next(at);
-        }
-        None
+        let mut alike = self.scan(self.home(tag), tag).alike();
+        let at = alike.find(|at| self.get(*at).tag == tag)?;
+        Some(self.get(at).slot)
+    }
+
+    /// Asks for the memory that a search for the tag begins with.
+    #[inline]
+    pub(crate) fn prefetch(&self, tag: u32) {
+        prefetch(&self.buckets[self.home(tag)]);
     }
 
     /// Points the entry at another slot.
+    #[inline]
     pub(crate) fn set(&self, at: usize, tag: u32, slot: u32) {
-        let entry = u64::from(tag) << 32 | (u64::from(slot) + 1);
-        self.entries[at].store(entry, Ordering::Release);
+        let entry = Entry { tag, slot };
+        self.place(at).store(entry.into(), Ordering::Release);
+    }
+
+    /// Adds an entry: to `at`, which is vacant, and which a search would come to
+    /// if the buckets before it were overflown. Returns how many were not.
+    #[inline]
+    pub(crate) fn insert(&self, at: usize, tag: u32, slot: u32) -> u32 {
+        let (mut bucket, mut overflown) = (self.home(tag), 0);
+        while bucket != at / BUCKET {
+            let marks = &self.buckets[bucket].marks;
+            let before = marks.load(Ordering::Relaxed);
+            overflown += u32::from(before & OVERFLOWN == 0);
+            marks.store(before | OVERFLOWN, Ordering::Release);
+            bucket = self.next(bucket);
+        }
+        self.set(at, tag, slot);
+        let marks = &self.buckets[bucket].marks;
+        let mine = mark(tag) << (at % BUCKET * 8);
+        marks.store(marks.load(Ordering::Relaxed) | mine, Ordering::Release);
+        overflown
     }
 
     /// The first place that an entry with the tag can take.
+    #[inline]
     pub(crate) fn vacancy(&self, tag: u32) -> usize {
-        let mut at = self.home(tag);
-        while self.get(at).slot().is_some() {
-            at = self.next(at);
-        }
-        at
-    }
-
-    /// Takes the entry away; returns how many places became empty again.
-    pub(crate) fn remove(&self, at: usize) -> u32 {
-        if !self.get(self.next(at)).is_empty() {
-            self.entries[at].store(TOMB, Ordering::Release);
-            return 0;
-        }
-        let (mut at, mut emptied) = (at, 0);
+        let mut bucket = self.home(tag);
         loop {
-            self.entries[at].store(0, Ordering::Release);
-            emptied += 1;
-            at = at.checked_sub(1).unwrap_or(self.entries.len() - 1);
-            if self.get(at).0 != TOMB {
-                return emptied;
+            if let Some(at) = self.scan(bucket, tag).vacant() {
+                return at;
             }
+            bucket = self.next(bucket);
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn live(&self) -> usize {
-        (0..self.len())
-            .filter(|at| self.get(*at).slot().is_some())
-            .count()
+    /// Takes the entry away.
+    #[inline]
+    pub(crate) fn remove(&self, at: usize) {
+        let marks = &self.buckets[at / BUCKET].marks;
+        let others = !(0xff << (at % BUCKET * 8));
+        marks.store(marks.load(Ordering::Relaxed) & others, Ordering::Release);
     }
 
-    /// The same entries in a new piece of `len` places.
-    pub(crate) fn rebuilt(&self, len: usize) -> Self {
-        let table = Self::new(len);
-        for at in 0..self.entries.len() {
-            let entry = self.get(at);
-            if let Some(slot) = entry.slot() {
-                table.set(table.vacancy(entry.tag()), entry.tag(), slot);
-            }
+    /// The same entries in a new piece of `len` places, and its counts.
+    pub(crate) fn rebuilt(&self, len: usize) -> (Self, SubCount) {
+        let (table, mut count) = (Self::new(len), SubCount::default());
+        for at in self.taken() {
+            let Entry { tag, slot } = self.get(at);
+            count.overflown += table.insert(table.vacancy(tag), tag, slot);
+            count.live += 1;
         }
-        table
+        (table, count)
+    }
+
+    /// Positions of all entries.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|at| {
+            let marks = self.buckets[at / BUCKET].marks.load(Ordering::Relaxed);
+            marks >> (at % BUCKET * 8) & 0xff != 0
+        })
+    }
+
+    #[inline]
+    fn place(&self, at: usize) -> &AtomicU64 {
+        &self.buckets[at / BUCKET].entries[at % BUCKET]
     }
 }
 
 /// What one place of a piece says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry(u64);
+pub(crate) struct Entry {
+    pub(crate) tag: u32,
+    pub(crate) slot: u32,
+}
 
-impl Entry {
-    /// Whether no search goes beyond this place.
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn tag(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    pub(crate) fn slot(self) -> Option<u32> {
-        (self.0 as u32).checked_sub(1)
+impl From<u64> for Entry {
+    fn from(word: u64) -> Self {
+        Self {
+            tag: (word >> 32) as u32,
+            slot: word as u32,
+        }
     }
 }
 
-/// How full a piece is: the writer's own count.
+impl From<Entry> for u64 {
+    fn from(entry: Entry) -> Self {
+        Self::from(entry.tag) << 32 | Self::from(entry.slot)
+    }
+}
+
+/// What is in a piece: the writer's own count.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SubCount {
     /// Entries.
     pub(crate) live: u32,
-    /// Entries and tombs.
-    pub(crate) filled: u32,
+    /// Buckets that searches go on from.
+    pub(crate) overflown: u32,
 }
 
 impl SubCount {
-    /// The length that the piece should be rebuilt to before one more entry: the
-    /// same, if it is only that tombs have become many.
+    /// The length that a piece should be rebuilt to before one more entry: the
+    /// same, if it is only that too many buckets have once been full.
+    #[inline]
     pub(crate) fn grow_to(self, len: usize) -> Option<usize> {
-        let is_full = self.filled as usize >= len - len / 4;
-        let is_large_enough = (self.live as usize) < len / 8 * 5;
-        is_full.then(|| {
-            if is_large_enough {
-                len
-            } else {
-                self.comfortable()
-            }
-        })
+        let live = self.live as usize;
+        let is_full = live >= len / 5 * 4;
+        let is_overflown = self.overflown as usize * BUCKET > len / 8 * 3;
+        let grown = (live * 9 / 5).max(len);
+        (is_full || (is_overflown && len > 4 * MIN_LEN))
+            .then(|| if live < len / 8 * 5 { len } else { grown })
     }
 
-    /// The length that the piece should be rebuilt to because it is too large.
+    /// The length that a piece should be rebuilt to because it is too large.
+    #[inline]
     pub(crate) fn shrink_to(self, len: usize) -> Option<usize> {
-        (len > 2 * MIN_LEN && (self.live as usize) < len / 4).then(|| self.comfortable())
+        let live = self.live as usize;
+        (len > 4 * MIN_LEN && live < len / 4).then_some((live * 9 / 5).max(MIN_LEN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All tags have one home, so that most entries lie in other buckets.
+    #[test]
+    fn entries_that_went_on_are_found_and_come_home_when_rebuilt() {
+        let table = SubTable::new(10 * BUCKET);
+        let find = |table: &SubTable, tag: u32| {
+            let mut bucket = table.home(tag);
+            loop {
+                let scan = table.scan(bucket, tag);
+                if let Some(at) = scan.alike().find(|at| table.get(*at).tag == tag) {
+                    return Some(table.get(at).slot);
+                }
+                if scan.is_last() {
+                    return None;
+                }
+                bucket = table.next(bucket);
+            }
+        };
+        for tag in 0..20 {
+            table.insert(table.vacancy(tag), tag, tag + 100);
+        }
+        for gone in 0..15 {
+            let at = table.taken().find(|at| table.get(*at).tag == gone);
+            table.remove(at.expect("inserted"));
+            for tag in 0..20 {
+                assert_eq!(find(&table, tag), (tag > gone).then_some(tag + 100));
+            }
+        }
+        let (table, count) = table.rebuilt(3 * BUCKET);
+        assert_eq!((count.live, count.overflown), (5, 0));
+        assert_eq!(table.taken().count(), 5);
+        assert!((15..20).all(|tag| find(&table, tag) == Some(tag + 100)));
+        assert!(table.scan(0, 0).is_last(), "all are at home again");
     }
 
-    /// Leaves half filled, half as much again until the next growth. Fuller than
-    /// three quarters, a search for a key that is not there gets long.
-    fn comfortable(self) -> usize {
-        (self.live as usize * 2).max(MIN_LEN)
+    #[test]
+    fn a_vacant_place_is_found_behind_marks_of_one() {
+        let table = SubTable::new(BUCKET);
+        for (at, tag) in [0_u32, 1, 256, 0x101].into_iter().enumerate() {
+            assert_eq!(table.vacancy(tag), at);
+            table.insert(at, tag, 9);
+        }
     }
 }

@@ -9,6 +9,7 @@
 //!    in a new core; a block that moves is in its new place before it leaves the
 //!    old one.
 
+mod ahead;
 mod blocks;
 mod changes;
 mod compact;
@@ -49,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) limits: IndexLimits,
     pub(crate) shared: Arc<Shared>,
     core: Arc<Core>,
+    /// Entries of every piece of the table.
     counts: Vec<SubCount>,
     table_bytes: usize,
     arena: Arena,

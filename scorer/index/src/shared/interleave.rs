@@ -30,18 +30,19 @@ pub(super) fn now(core: &Core) {
 #[test]
 fn a_block_that_moves_between_entry_and_slot_is_followed() {
     let core = Core::new(7);
-    assert!(core.pages[0].set(Arc::new(Page::new(core.seed))).is_ok());
+    assert!(core.pages[0].set(Arc::new(Page::new(&core.shares))).is_ok());
     let (key, set) = (42, SetId::one(3, MediumSet::EMPTY.with(Medium::Gpu)));
     let hash = core.hash(key);
     let put = move |core: &Core, slot: u32| {
         let (page, offset) = core.page(slot).expect("just set");
-        page.put(offset, key, set, core.seed);
+        page.put(offset, key, set, &core.shares);
     };
     put(&core, 10);
-    core.table[hash.sub].set(core.table[hash.sub].vacancy(hash.tag), hash.tag, 10);
+    let at = core.table[hash.sub].vacancy(hash.tag);
+    core.table[hash.sub].insert(at, hash.tag, 10);
     once(move |core| {
         put(core, 20);
-        core.table[hash.sub].set(core.table[hash.sub].home(hash.tag), hash.tag, 20);
+        core.table[hash.sub].set(at, hash.tag, 20);
         let (page, offset) = core.page(10).expect("just set");
         page.put_set(offset, SetId::EMPTY);
     });

@@ -7,8 +7,8 @@ use crate::arena::Seek;
 use crate::lanes;
 use crate::page::{GROUP, Page};
 use crate::set_id::{SetId, SetView};
-use crate::shared::Core;
-use crate::table::KeyHash;
+use crate::shared::{Core, TOUCH};
+use crate::table::{Entry, KeyHash};
 
 /// What the table says about a key.
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +16,12 @@ pub(super) enum Probe {
     /// Its entry, and the slot where its block lies.
     Found { at: usize, slot: u32 },
     /// Nobody holds it; where its entry would go.
-    Vacant { at: usize },
+    Vacant { at: Option<usize> },
 }
 
 impl Writer {
     /// Finds a block's slot if it lies right behind or before the slot `last`.
+    #[inline]
     pub(super) fn near(&self, key: u64, last: Option<u32>) -> Option<u32> {
         let holds = |slot: &u32| {
             let page = self.core.page(*slot);
@@ -31,65 +32,71 @@ impl Writer {
     }
 
     /// Looks a key up in the table.
+    #[inline]
     pub(super) fn probe(&self, hash: KeyHash, key: u64) -> Probe {
         let table = &self.core.table[hash.sub];
-        let (mut at, mut vacant) = (table.home(hash.tag), None);
-        loop {
-            let entry = table.get(at);
-            match entry.slot() {
-                None if entry.is_empty() => {
-                    return Probe::Vacant {
-                        at: vacant.unwrap_or(at),
-                    };
-                }
-                None => vacant = vacant.or(Some(at)),
-                Some(slot) => {
-                    let page = self.core.page(slot);
-                    if entry.tag() == hash.tag
-                        && page.is_ok_and(|(page, offset)| page.key(offset) == key)
-                    {
-                        return Probe::Found { at, slot };
-                    }
+        let (mut bucket, mut vacant) = (table.home(hash.tag), None);
+        for _ in 0..table.span() {
+            let scan = table.scan(bucket, hash.tag);
+            for at in scan.alike() {
+                let Entry { tag, slot } = table.get(at);
+                if tag == hash.tag
+                    && let Ok((page, offset)) = self.core.page(slot)
+                    && page.key(offset) == key
+                {
+                    return Probe::Found { at, slot };
                 }
             }
-            at = table.next(at);
+            vacant = vacant.or_else(|| scan.vacant());
+            if vacant.is_some() && scan.is_last() {
+                break;
+            }
+            bucket = table.next(bucket);
         }
+        Probe::Vacant { at: vacant }
     }
 
     /// Adds a block that has no entry, if possible right after the slot `after`;
     /// its entry goes to `at`. Its set must have been counted; `None` if there is
     /// no memory.
+    #[inline]
     pub(super) fn add(
         &mut self,
-        (key, hash, mut at): (u64, KeyHash, usize),
+        (key, hash, at): (u64, KeyHash, Option<usize>),
         set: SetId,
         after: Option<u32>,
     ) -> Option<u32> {
-        match self.make_entry_room(hash.sub) {
-            Room::Enough => {}
-            Room::Rebuilt => at = self.core.table[hash.sub].vacancy(hash.tag),
+        let at = match self.make_entry_room(hash.sub) {
+            Room::Enough => at?,
+            Room::Rebuilt => self.core.table[hash.sub].vacancy(hash.tag),
             Room::None => return None,
-        }
+        };
         let slot = self.take_slot(after, Seek::Roomy)?;
         self.put(slot, key, set);
-        let table = &self.core.table[hash.sub];
         let count = &mut self.counts[hash.sub];
+        count.overflown += self.core.table[hash.sub].insert(at, hash.tag, slot);
         count.live += 1;
-        count.filled += u32::from(table.get(at).is_empty());
-        table.set(at, hash.tag, slot);
         self.blocks += 1;
         Some(slot)
     }
 
-    /// Drops the block in a slot, whose set has become empty.
-    pub(super) fn drop_block(&mut self, slot: u32) {
-        if let Ok((page, offset)) = self.core.page(slot) {
-            let key = page.key(offset);
-            self.drop_key(key, self.core.hash(key));
+    /// Drops the blocks in some slots, whose sets have become empty.
+    pub(super) fn drop_blocks(&mut self, slots: &[u32]) {
+        let (mut keys, mut hashes) = ([0; TOUCH], [KeyHash::default(); TOUCH]);
+        for slots in slots.chunks(TOUCH) {
+            for (at, slot) in slots.iter().enumerate() {
+                let page = self.core.page(*slot);
+                keys[at] = page.map_or(0, |(page, offset)| page.key(offset));
+                hashes[at] = self.core.prefetch_entry(keys[at]);
+            }
+            for at in 0..slots.len() {
+                self.drop_key(keys[at], hashes[at]);
+            }
         }
     }
 
-    /// The same for the block with a key.
+    /// Drops the block with a key, whose set has become empty.
+    #[inline]
     pub(super) fn drop_key(&mut self, key: u64, hash: KeyHash) {
         let Probe::Found { at, slot } = self.probe(hash, key) else {
             return;
@@ -98,9 +105,9 @@ impl Writer {
             page.put_set(offset, SetId::EMPTY);
         }
         let table = &self.core.table[hash.sub];
+        table.remove(at);
         let count = &mut self.counts[hash.sub];
         count.live -= 1;
-        count.filled -= table.remove(at);
         let shrunk = count.shrink_to(table.len());
         self.arena.rest(slot);
         self.blocks -= 1;
@@ -120,23 +127,26 @@ impl Writer {
             }
         }
         self.sets.release(&self.core, set, 1);
-        self.drop_block(slot);
+        self.drop_blocks(&[slot]);
     }
 
     /// Writes a block into a free slot.
+    #[inline]
     pub(super) fn put(&mut self, slot: u32, key: u64, set: SetId) {
         self.open_group(slot);
         if let Ok((page, offset)) = self.core.page(slot) {
-            page.put(offset, key, set, self.core.seed);
+            page.put(offset, key, set, &self.core.shares);
         }
     }
 
+    #[inline]
     pub(super) fn set_at(&self, slot: u32) -> SetId {
         self.core
             .page(slot)
             .map_or(SetId::EMPTY, |(page, offset)| page.set(offset))
     }
 
+    #[inline]
     pub(super) fn put_set(&mut self, slot: u32, set: SetId) {
         self.open_group(slot);
         if let Ok((page, offset)) = self.core.page(slot) {
@@ -145,6 +155,7 @@ impl Writer {
     }
 
     /// Begins to change sets in the group of a slot.
+    #[inline]
     fn open_group(&mut self, slot: u32) {
         let first = slot - slot % GROUP as u32;
         if self.open != Some(first) {
@@ -154,6 +165,7 @@ impl Writer {
     }
 
     /// Has the group that was changed last say whether its blocks have one set.
+    #[inline]
     pub(super) fn settle_group(&mut self) {
         if let Some(first) = self.open.take()
             && let Ok((page, offset)) = self.core.page(first)
@@ -163,6 +175,7 @@ impl Writer {
     }
 
     /// Takes a slot, in a new page if necessary and possible.
+    #[inline]
     pub(super) fn take_slot(&mut self, after: Option<u32>, seek: Seek) -> Option<u32> {
         if let Some(slot) = self.arena.take(after, seek) {
             return Some(slot);
@@ -171,7 +184,7 @@ impl Writer {
         let room = self.sets.room.checked_sub(size_of::<Page>() + 256);
         let place = self.core.pages.get(number);
         if let (Some(room), Some(place)) = (room, place)
-            && place.set(Arc::new(Page::new(self.core.seed))).is_ok()
+            && place.set(Arc::new(Page::new(&self.core.shares))).is_ok()
         {
             self.sets.room = room;
             self.arena.add_page();
@@ -182,15 +195,16 @@ impl Writer {
         self.arena.take(None, Seek::Any)
     }
 
+    #[inline]
     fn make_entry_room(&mut self, sub: usize) -> Room {
         let table = &self.core.table[sub];
         let Some(len) = self.counts[sub].grow_to(table.len()) else {
             return Room::Enough;
         };
         if len > table.len() {
-            let Some(room) = self.sets.room.checked_sub(len * 8) else {
-                // Without memory to grow, go on until one place must stay empty.
-                let is_left = (self.counts[sub].filled as usize) + 1 < table.len();
+            let Some(room) = self.sets.room.checked_sub(len * 10) else {
+                // Without memory to grow, go on until it is full.
+                let is_left = (self.counts[sub].live as usize) < table.len();
                 return if is_left { Room::Enough } else { Room::None };
             };
             self.sets.room = room;
@@ -200,9 +214,9 @@ impl Writer {
     }
 
     fn rebuild(&mut self, sub: usize, len: usize) {
-        let table = self.core.table[sub].rebuilt(len);
+        let (table, count) = self.core.table[sub].rebuilt(len);
+        self.counts[sub] = count;
         self.table_bytes = self.table_bytes + table.bytes() - self.core.table[sub].bytes();
-        self.counts[sub].filled = self.counts[sub].live;
         let mut core = (*self.core).clone();
         core.table[sub] = Arc::new(table);
         self.publish(core);

@@ -6,13 +6,16 @@
 
 use proto_model::{BlockKey, Medium};
 
+use super::ahead::Ahead;
 use super::blocks::Probe;
 use super::{CHUNK, SWEEP_PER_KEY, Writer};
 use crate::intern::{Edit, SetsFull};
 use crate::page::GROUP;
 use crate::set_id::SetId;
-use crate::shared::TOUCH;
 use crate::table::KeyHash;
+
+/// The last place of a group.
+const LAST: usize = GROUP - 1;
 
 /// The last change of a set, and how many blocks have made it.
 #[derive(Debug, Default)]
@@ -21,41 +24,17 @@ struct Step {
     blocks: u32,
 }
 
-/// Hashes of the next keys of a chunk, whose memory has been looked at.
-#[derive(Debug, Default)]
-struct Ahead {
-    hashes: [KeyHash; TOUCH],
-    begin: usize,
-    end: usize,
-}
-
-impl Ahead {
-    /// The hash of a key; `blocks`: whether somebody may hold it, so that its
-    /// block's memory will be needed, too.
-    fn hash(&mut self, writer: &Writer, chunk: &[BlockKey], at: usize, blocks: bool) -> KeyHash {
-        if !(self.begin..self.end).contains(&at) {
-            let keys = &chunk[at..chunk.len().min(at + TOUCH)];
-            (self.begin, self.end) = (at, at + keys.len());
-            let hashes = &mut self.hashes[..keys.len()];
-            writer.core().touch_entries(keys, hashes);
-            if blocks {
-                writer.core().touch_blocks(hashes);
-            }
-        }
-        self.hashes[at - self.begin]
-    }
-}
-
 impl Writer {
     pub(super) fn store(&mut self, slot: u32, medium: Medium, keys: &[BlockKey]) {
         let edit = Edit::Add { slot, medium };
-        let (mut last, mut is_known) = (None, true);
-        for chunk in keys.chunks(CHUNK) {
-            self.keep_books(chunk.len() * SWEEP_PER_KEY);
-            let (mut step, mut ahead) = (Step::default(), Ahead::default());
-            let (mut at, mut stored) = (0, 0);
-            while at < chunk.len() {
-                if let Some(first) = self.near_group(&chunk[at..], last)
+        let (mut last, mut ahead) = (None, Ahead::new(keys));
+        let mut at = 0;
+        while at < keys.len() {
+            let end = keys.len().min(at + CHUNK);
+            self.keep_books((end - at) * SWEEP_PER_KEY);
+            let (mut step, mut stored) = (Step::default(), 0);
+            while at < end {
+                if let Some(first) = self.near_group(&keys[at..], last)
                     && let Ok(joined) = self.join_group(first.slot, edit, &mut step)
                 {
                     stored += i64::from(joined);
@@ -63,13 +42,13 @@ impl Writer {
                     at += GROUP;
                     continue;
                 }
-                let key = chunk[at].0;
+                let key = keys[at].0;
                 let result = match self.near(key, last) {
                     Some(slot) => self.join(slot, edit, &mut step),
                     None => {
-                        let hash = ahead.hash(self, chunk, at, is_known);
+                        let hash = ahead.hash(self.core(), at);
                         let probe = self.probe(hash, key);
-                        is_known = matches!(probe, Probe::Found { .. });
+                        ahead.expect_blocks(matches!(probe, Probe::Found { .. }));
                         match probe {
                             Probe::Found { slot, .. } => self.join(slot, edit, &mut step),
                             Probe::Vacant { at } => self.store_new((key, hash, at), edit, last),
@@ -93,13 +72,14 @@ impl Writer {
 
     pub(super) fn remove(&mut self, slot: u32, medium: Medium, keys: &[BlockKey]) {
         let edit = Edit::Take { slot, medium };
-        let mut last = None;
-        for chunk in keys.chunks(CHUNK) {
-            self.keep_books(chunk.len() * SWEEP_PER_KEY);
-            let (mut step, mut ahead) = (Step::default(), Ahead::default());
-            let (mut at, mut removed) = (0, 0);
-            while at < chunk.len() {
-                if let Some(first) = self.near_group(&chunk[at..], last)
+        let (mut last, mut ahead) = (None, Ahead::new(keys));
+        let mut at = 0;
+        while at < keys.len() {
+            let end = keys.len().min(at + CHUNK);
+            self.keep_books((end - at) * SWEEP_PER_KEY);
+            let (mut step, mut removed) = (Step::default(), 0);
+            while at < end {
+                if let Some(first) = self.near_group(&keys[at..], last)
                     && self.leave_group(first.slot, edit, &mut step)
                 {
                     removed += GROUP as i64;
@@ -107,9 +87,11 @@ impl Writer {
                     at += GROUP;
                     continue;
                 }
-                let key = chunk[at].0;
-                let found = self.near(key, last).or_else(|| {
-                    let hash = ahead.hash(self, chunk, at, true);
+                let key = keys[at].0;
+                let near = self.near(key, last);
+                ahead.expect_blocks(near.is_none());
+                let found = near.or_else(|| {
+                    let hash = ahead.hash(self.core(), at);
                     match self.probe(hash, key) {
                         Probe::Found { slot, .. } => Some(slot),
                         Probe::Vacant { .. } => None,
@@ -122,7 +104,7 @@ impl Writer {
                         Left::Others => removed += 1,
                         Left::Nobody => {
                             removed += 1;
-                            let hash = ahead.hash(self, chunk, at, false);
+                            let hash = ahead.hash(self.core(), at);
                             self.drop_key(key, hash);
                         }
                     }
@@ -137,20 +119,26 @@ impl Writer {
 
     /// The group beside the slot `last`, behind or before it, if it has one set
     /// and its blocks are the next keys.
+    #[inline]
     fn near_group(&self, keys: &[BlockKey], last: Option<u32>) -> Option<Group> {
-        let last = last?;
-        let (slot, backwards) = match last % GROUP as u32 {
+        let (last, keys) = (last?, keys.first_chunk()?);
+        let (slot, backwards) = match last as usize % GROUP {
             0 => (last.checked_sub(GROUP as u32)?, true),
-            7 => (last.checked_add(1)?, false),
+            LAST => (last.checked_add(1)?, false),
             _ => return None,
         };
         let (page, offset) = self.core.page(slot).ok()?;
-        page.group_set(offset, keys, self.core.seed)?;
+        let shares = &self.core.shares;
+        page.group_set(offset, || match backwards {
+            false => shares.sum(keys),
+            true => shares.sum_reversed(keys),
+        })?;
         Some(Group { slot, backwards })
     }
 
     /// Adds the membership to all blocks of a group with one set; how many are
     /// new.
+    #[inline]
     fn join_group(&mut self, first: u32, edit: Edit, step: &mut Step) -> Result<u32, SetsFull> {
         let before = self.set_at(first);
         let after = self.step(before, edit, step)?;
@@ -183,9 +171,10 @@ impl Writer {
     }
 
     /// Adds a block that nobody has held; where it lies.
+    #[inline]
     fn store_new(
         &mut self,
-        block: (u64, KeyHash, usize),
+        block: (u64, KeyHash, Option<usize>),
         edit: Edit,
         last: Option<u32>,
     ) -> Result<(u32, bool), SetsFull> {
@@ -196,6 +185,7 @@ impl Writer {
     }
 
     /// Adds the membership to a block that somebody holds; whether it is new.
+    #[inline]
     fn join(&mut self, at: u32, edit: Edit, step: &mut Step) -> Result<(u32, bool), SetsFull> {
         let before = self.set_at(at);
         let after = self.step(before, edit, step)?;
@@ -208,6 +198,7 @@ impl Writer {
 
     /// Takes the membership away; who is left. A block with nobody left is for
     /// the caller to drop.
+    #[inline]
     fn leave(&mut self, at: u32, edit: Edit, step: &mut Step) -> Left {
         let before = self.set_at(at);
         let Ok(after) = self.step(before, edit, step) else {
@@ -226,6 +217,7 @@ impl Writer {
         Left::Others
     }
 
+    #[inline]
     fn step(&mut self, before: SetId, edit: Edit, step: &mut Step) -> Result<SetId, SetsFull> {
         if let Some((_, after)) = step.known.filter(|(known, _)| *known == before) {
             return Ok(after);

@@ -6,7 +6,6 @@ use crate::arena::Seek;
 use crate::page::PAGE;
 use crate::set_id::SetId;
 use crate::table::KeyHash;
-use proto_model::BlockKey;
 
 impl Writer {
     /// Looks at up to `steps` blocks of a sparse page and moves them elsewhere.
@@ -33,23 +32,22 @@ impl Writer {
 
     /// Whether all blocks could be moved.
     fn move_blocks(&mut self, page: u32, begin: usize, end: usize) -> bool {
-        let (mut keys, mut slots) = ([BlockKey(0); CHUNK], [0; CHUNK]);
-        let mut count = 0;
+        let (mut keys, mut slots) = ([0; CHUNK], [0; CHUNK]);
+        let (mut hashes, mut count) = ([KeyHash::default(); CHUNK], 0);
         for offset in begin..end {
             let from = (page as usize * PAGE + offset) as u32;
             self.clean_before_move(from);
             if self.set_at(from) != SetId::EMPTY
                 && let Ok((page, offset)) = self.core.page(from)
             {
-                (keys[count], slots[count]) = (BlockKey(page.key(offset)), from);
+                (keys[count], slots[count]) = (page.key(offset), from);
+                hashes[count] = self.core.prefetch_entry(keys[count]);
                 count += 1;
             }
         }
-        let mut hashes = [KeyHash::default(); CHUNK];
-        self.core.touch_entries(&keys[..count], &mut hashes);
         let mut last = None;
         for at in 0..count {
-            last = self.move_block(slots[at], (keys[at].0, hashes[at]), last);
+            last = self.move_block(slots[at], (keys[at], hashes[at]), last);
             if last.is_none() {
                 break;
             }

@@ -8,7 +8,7 @@
 use super::Writer;
 use crate::intern::SetsFull;
 use crate::lanes;
-use crate::page::PAGE;
+use crate::page::{GROUP, PAGE};
 use crate::set_id::SetId;
 use crate::shared::directory;
 
@@ -104,37 +104,61 @@ impl Writer {
     }
 
     fn clean_page(&mut self, round: &Round, end: usize) {
-        for offset in round.offset..end {
-            self.clean_block(round, (round.page * PAGE + offset) as u32);
+        let mut dropped = Vec::with_capacity(end - round.offset);
+        let mut offset = round.offset;
+        while offset < end {
+            let first = (round.page * PAGE + offset) as u32;
+            let blocks = self.alike(first, end - offset);
+            self.clean_blocks(round, (first, blocks), &mut dropped);
+            offset += blocks as usize;
         }
         self.settle_group();
+        self.drop_blocks(&dropped);
+    }
+
+    /// How many blocks from a slot on are known to have one set.
+    fn alike(&self, first: u32, most: usize) -> u32 {
+        let is_group = (first as usize).is_multiple_of(GROUP) && most >= GROUP;
+        let page = self.core.page(first).ok().filter(|_| is_group);
+        let set = page.map_or(SetId::EMPTY, |(page, offset)| page.shared_set(offset));
+        if set == SetId::EMPTY { 1 } else { GROUP as u32 }
     }
 
     /// A block that is about to move might get behind the round.
     pub(super) fn clean_before_move(&mut self, at: u32) {
         if let Some(round) = self.round.take() {
-            self.clean_block(&round, at);
+            let mut dropped = Vec::new();
+            self.clean_blocks(&round, (at, 1), &mut dropped);
+            self.drop_blocks(&dropped);
             self.round = Some(round);
         }
     }
 
-    fn clean_block(&mut self, round: &Round, at: u32) {
-        let before = self.set_at(at);
+    /// Takes the round's holders out of blocks that have one set. Blocks that
+    /// nobody else holds go to `dropped`.
+    fn clean_blocks(&mut self, round: &Round, (first, blocks): (u32, u32), dropped: &mut Vec<u32>) {
+        let before = self.set_at(first);
         if before == SetId::EMPTY {
             return;
         }
         match self.sets.clean(&self.core, before, &round.gone) {
             Ok(after) if after == before => {}
             Ok(after) => {
-                self.sets.refer(&self.core, after, 1);
-                self.sets.release(&self.core, before, 1);
-                if after == SetId::EMPTY {
-                    self.drop_block(at);
-                } else {
-                    self.put_set(at, after);
+                self.sets.refer(&self.core, after, blocks);
+                self.sets.release(&self.core, before, blocks);
+                for slot in first..first + blocks {
+                    if after == SetId::EMPTY {
+                        dropped.push(slot);
+                    } else {
+                        self.put_set(slot, after);
+                    }
                 }
             }
-            Err(SetsFull) => self.forget_block(at, before),
+            Err(SetsFull) => {
+                for slot in first..first + blocks {
+                    self.forget_block(slot, before);
+                }
+            }
         }
     }
 }
