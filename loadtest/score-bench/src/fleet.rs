@@ -18,6 +18,9 @@ const CHURN_BLOCKS: u32 = 64;
 /// Prompts of the churn that an engine holds.
 const CHURN_HELD: u32 = 8;
 
+/// Messages that a replay keeps beyond those that fill.
+const NUDGES: usize = 10_000;
+
 /// How often a paced sender sends what has become due.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -156,7 +159,7 @@ impl Bound {
             let config = PublisherConfig {
                 events: EventsEndpoint::Bind(anywhere),
                 replay: Some(anywhere),
-                replay_steps: filling.len() + 1,
+                replay_steps: filling.len() + NUDGES,
                 topic: String::new(),
                 topic_in_replays: false,
             };
@@ -181,13 +184,23 @@ impl Bound {
         ))
     }
 
-    /// Sends what the engines hold. All but the last message of each go the way of
-    /// the replay, which waits for who reads slowly.
+    /// Makes what the engines hold known, for replays only: no subscription need be
+    /// there yet, and who reads slowly is waited for.
     pub(crate) async fn fill(&mut self) -> Result<()> {
         for (publisher, messages) in self.publishers.iter_mut().zip(&self.messages) {
-            for (index, message) in messages.iter().enumerate() {
-                let last = index + 1 == messages.len();
-                publisher.publish(message.clone(), last).await?;
+            for message in messages {
+                publisher.publish(message.clone(), false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends each engine's last message once more, under the next number: who has
+    /// missed any before it asks for a replay.
+    pub(crate) async fn nudge(&mut self) -> Result<()> {
+        for (publisher, messages) in self.publishers.iter_mut().zip(&self.messages) {
+            if let Some(last) = messages.last() {
+                publisher.publish(last.clone(), true).await?;
             }
         }
         Ok(())

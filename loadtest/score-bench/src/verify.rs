@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::MODEL;
 use crate::asked::Asked;
-use crate::fleet::Fleet;
+use crate::fleet::{Bound, Fleet};
 use crate::grpc::{self, Caller};
 use crate::http::{self, Connection};
 use crate::servers::Kvatlas;
@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two looks at an indexer that is asked to catch up by replays.
+const NUDGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Matched tokens by engine.
 type Held = BTreeMap<usize, u32>;
@@ -67,7 +70,7 @@ pub(crate) async fn ours(kvatlas: &Kvatlas, asked: &[Asked]) -> Result<()> {
 }
 
 /// Waits until the other indexer answers rightly.
-pub(crate) async fn dynamo(port: u16, asked: &[Asked]) -> Result<()> {
+pub(crate) async fn dynamo(port: u16, bound: &mut Bound, asked: &[Asked]) -> Result<()> {
     let mut connection = Connection::open(port).await?;
     for asked in asked {
         let request = http::request("POST", "/query", &dynamo_body(asked).to_string());
@@ -79,7 +82,8 @@ pub(crate) async fn dynamo(port: u16, asked: &[Asked]) -> Result<()> {
             }
             let wanted = &asked.held;
             ensure!(started.elapsed() < LIMIT, "wanted {wanted:?}, got {held:?}");
-            tokio::time::sleep(PAUSE).await;
+            bound.nudge().await?;
+            tokio::time::sleep(NUDGE_PAUSE).await;
         }
     }
     Ok(())

@@ -42,10 +42,10 @@ impl World {
         if let Some(binary) = args.dynamo.as_ref().filter(|_| args.has(Part::Rate)) {
             say(&progress, "filling the other indexer");
             let server = Server::dynamo(binary, &folder, args.dynamo_threads).await?;
-            bound = Some(fill(&server, &placement, args.engines).await?);
-            verify::dynamo(server.port, &asked)
-                .await
-                .context("dynamo")?;
+            let mut publishers = fill(&server, &placement, args.engines).await?;
+            let verified = verify::dynamo(server.port, &mut publishers, &asked).await;
+            verified.context("dynamo")?;
+            bound = Some(publishers);
             dynamo = Some(server);
         }
         let echo = Server::echo(&folder, SHARING.min(args.engines)).await?;

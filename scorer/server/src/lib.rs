@@ -5,6 +5,7 @@
 //! and HTTP only translate. No answer waits for a network. [`Routes`] takes what others
 //! decided to the stores.
 
+mod answering;
 mod grpc;
 mod http;
 mod listing;
@@ -16,6 +17,7 @@ mod routes;
 mod scorer;
 mod scoring;
 
+pub use answering::Answering;
 pub use grpc::{GrpcError, GrpcSettings, serve as serve_grpc};
 pub use http::{InstanceNames, routes as http_routes};
 pub use metrics::{Rpc, ScorerMetrics};

@@ -39,6 +39,7 @@ impl Cbor<'_> {
 
 /// A head of major type 0 with its argument: none, one, two or four bytes, the
 /// highest first.
+#[inline]
 fn unsigned(value: TokenId) -> Packed {
     let (one, two, four) = (value >= 24, value >= 0x100, value >= 0x1_0000);
     let class = u32::from(one) + u32::from(two) + u32::from(four);

@@ -17,18 +17,26 @@ pub(super) struct Packed {
 const LONGEST: usize = 5;
 
 /// Appends every token in the form that `pack` gives it, at most [`LONGEST`] bytes.
+#[inline]
 pub(super) fn append(
     buffer: &mut Vec<u8>,
     tokens: &[TokenId],
     mut pack: impl FnMut(TokenId) -> Packed,
 ) {
+    const WORD: usize = size_of::<u64>();
     let mut end = buffer.len();
     // Whole words are written, so the last one needs room behind it.
-    buffer.resize(end + tokens.len() * LONGEST + size_of::<u64>(), 0);
+    buffer.resize(end + tokens.len() * LONGEST + WORD, 0);
+    let mut room = &mut buffer[end..];
     for token in tokens {
         let Packed { bytes, length } = pack(*token);
         debug_assert!(length <= LONGEST, "{length} bytes for {token}");
-        buffer[end..end + size_of::<u64>()].copy_from_slice(&bytes.to_le_bytes());
+        // A word of known length is one store; there always is room for it.
+        let Some(word) = room.first_chunk_mut::<WORD>() else {
+            break;
+        };
+        *word = bytes.to_le_bytes();
+        room = &mut room[length..];
         end += length;
     }
     buffer.truncate(end);

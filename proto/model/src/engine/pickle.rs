@@ -96,6 +96,7 @@ impl<'a> Pickle<'a> {
 }
 
 /// `BININT1`, `BININT2` or `BININT`: one, two or four bytes, the lowest first.
+#[inline]
 fn small(value: TokenId) -> Packed {
     let (two, four) = (u32::from(value >= 0x100), u32::from(value >= 0x1_0000));
     let code = match (two, four) {

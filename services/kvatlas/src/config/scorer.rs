@@ -28,6 +28,9 @@ pub(crate) struct ScorerSection {
     /// Memory for the token ids of texts seen before, so that a conversation's next
     /// turn costs its new text only. 0: every prompt is tokenised in full.
     pub(crate) token_cache: ByteSize,
+    /// Memory for the engine hashes of prompts seen before, where endpoints' keys
+    /// are the engine's own. 0: every prompt is hashed in full.
+    pub(crate) key_cache: ByteSize,
     /// Open streams, of scores and of changes.
     pub(crate) streams: usize,
     /// The longest that a request may take.
@@ -88,6 +91,7 @@ impl Default for ScorerSection {
             in_flight: 256,
             tokenizing: 0,
             token_cache: ByteSize::mib(256),
+            key_cache: ByteSize::mib(64),
             streams: 256,
             deadline: HumanDuration::from_secs(10),
             request_bytes: ByteSize::mib(8),
@@ -138,12 +142,13 @@ impl ScorerSection {
         if self.index_memory.bytes() < 1 << 20 {
             mistakes.push("scorer.index_memory", self.index_memory, "at least 1MiB");
         }
-        if (1..1 << 20).contains(&self.token_cache.bytes()) {
-            mistakes.push(
-                "scorer.token_cache",
-                self.token_cache,
-                "0, or at least 1MiB",
-            );
+        for (name, cache) in [
+            ("scorer.token_cache", self.token_cache),
+            ("scorer.key_cache", self.key_cache),
+        ] {
+            if (1..1 << 20).contains(&cache.bytes()) {
+                mistakes.push(name, cache, "0, or at least 1MiB");
+            }
         }
         self.check_stores(mistakes);
         let same_port = self.grpc.port() == self.http.port() && self.grpc.port() != 0;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use axum::Router;
 use indexer_store::{IndexWatch, IndexWriter};
 use scorer_index::IndexLimits;
 use scorer_prompt::ModelLibrary;
 use scorer_server::{
-    FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Replicas, RouteWriting, Routes,
-    Scorer, ScorerMetrics, Scoring,
+    Answering, FollowSettings, InstanceNames, ModelCatalog, Prompts, Replica, Replicas,
+    RouteWriting, Routes, Scorer, ScorerMetrics, Scoring,
 };
 use services_runtime::admin::{self, Readiness, ReadyGate};
 use services_runtime::drain::Roles;
@@ -92,6 +92,8 @@ pub(crate) struct ScorerRole {
     /// One per store, in the same order.
     gates: Vec<ReadyGate>,
     instances: InstanceNames,
+    /// Threads of gRPC and HTTP.
+    answering: Answering,
     routes: Arc<Routes>,
     /// What records routes; none where they are refused.
     writing: Option<RouteWriting>,
@@ -144,6 +146,7 @@ impl ScorerRole {
             writing,
             gates,
             instances,
+            answering: Answering::new().context("start threads that answer")?,
             grpc: config.scorer.grpc.bind().await?,
             http: config.scorer.http.bind().await?,
         })
@@ -188,24 +191,22 @@ impl ScorerRole {
                 Ok::<_, std::convert::Infallible>(())
             });
         }
-        roles.spawn(
-            "gRPC",
-            scorer_server::serve_grpc(
-                self.grpc,
-                Arc::clone(&self.scorer),
-                self.watches,
-                self.routes,
-                Default::default(),
-                stop.clone(),
-            ),
+        let answering = Arc::new(self.answering);
+        let grpc = scorer_server::serve_grpc(
+            self.grpc,
+            Arc::clone(&self.scorer),
+            self.watches,
+            self.routes,
+            Default::default(),
+            stop.clone(),
         );
+        let threads = Arc::clone(&answering);
+        roles.spawn("gRPC", async move { threads.run(grpc).await });
         let router = scorer_server::http_routes(self.scorer, self.instances)
             .merge(admin::router(metrics, readiness))
             .merge(more);
-        roles.spawn(
-            "HTTP",
-            services_runtime::http::serve(self.http, router, Default::default(), stop),
-        );
+        let http = services_runtime::http::serve(self.http, router, Default::default(), stop);
+        roles.spawn("HTTP", async move { answering.run(http).await });
     }
 }
 
@@ -229,12 +230,8 @@ fn scoring(config: &Config, replicas: &Replicas) -> Result<Scoring> {
         Arc::new(ModelLibrary::new(library)),
         wiring::request_limits(&config.scorer),
     );
-    Ok(Scoring::new(
-        replicas.clone(),
-        Arc::new(catalog),
-        prompts,
-        weights,
-    ))
+    let scoring = Scoring::new(replicas.clone(), Arc::new(catalog), prompts, weights);
+    Ok(scoring.with_key_cache(config.scorer.key_cache.as_usize()))
 }
 
 /// Keeps a store's condition up to date until the end. Once loaded, it holds: a
