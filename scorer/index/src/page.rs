@@ -78,6 +78,14 @@ impl Page {
         prefetch(&self.keys[offset]);
     }
 
+    /// Asks for the memory that going on from a slot needs, too.
+    #[inline]
+    pub(crate) fn prefetch_run(&self, offset: usize) {
+        self.prefetch(offset);
+        prefetch(&self.shared[offset / GROUP]);
+        prefetch(&self.sums[offset / GROUP]);
+    }
+
     /// The set that all blocks of the group at `offset` have, if it is one.
     #[inline]
     pub(crate) fn shared_set(&self, offset: usize) -> SetId {

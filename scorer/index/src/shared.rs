@@ -108,7 +108,7 @@ pub(crate) struct Torn;
 pub(crate) struct Core {
     pub(crate) seed: u64,
     pub(crate) shares: Shares,
-    pub(crate) table: Box<[Arc<SubTable>]>,
+    pub(crate) table: Box<[SubTable]>,
     pub(crate) pages: Directory<Page>,
     pub(crate) set_pages: Directory<SetPage>,
     /// Holder slot to holder.
@@ -128,9 +128,7 @@ impl Core {
         Self {
             seed,
             shares: Shares::new(seed),
-            table: (0..SUB_TABLES)
-                .map(|_| Arc::new(SubTable::new(0)))
-                .collect(),
+            table: (0..SUB_TABLES).map(|_| SubTable::new(0)).collect(),
             pages: directory(&[], 64, |_| false),
             set_pages: directory(&[], 1024, |_| false),
             roster: (0..64).map(|_| AtomicU64::new(0)).collect(),
@@ -201,6 +199,7 @@ impl Core {
         #[cfg(test)]
         interleave::now(self);
         let (page, offset) = self.page(slot)?;
+        page.prefetch_run(offset);
         Ok(page
             .set_of(offset, key)
             .map(|set| Found { page, offset, set }))

@@ -59,6 +59,23 @@ impl<'a> Step<'a> {
     }
 }
 
+impl Step<'_> {
+    /// Reports all holders of a lane that have had every block on the fastest
+    /// medium, and nothing else: most lanes.
+    #[inline]
+    fn report_all(&mut self, lane: u64) {
+        let usual = self.usual(MediumSet::from_bits(1));
+        let first = lanes::slot(lanes::number(lane), 0);
+        let mut rest = lane & lanes::NIBBLES;
+        while rest != 0 {
+            if let Some(holder) = self.core.holder(first + rest.trailing_zeros() / 4) {
+                self.matches.push(usual.of(holder));
+            }
+            rest &= rest - 1;
+        }
+    }
+}
+
 impl Survivors {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -143,6 +160,7 @@ impl Survivors {
 
     /// Ends: all that are still in hold everything before the position.
     pub(crate) fn finish(&mut self, step: &mut Step<'_>) {
+        step.matches.reserve(self.lanes.len());
         for at in 0..self.lanes.len() {
             self.narrow(at, 0, step);
         }
@@ -155,6 +173,10 @@ impl Survivors {
         let lane = self.lanes[at];
         let (number, before) = (lanes::number(lane), lane & lanes::NIBBLES);
         let media = nibbles & lanes::mask(before);
+        if media == 0 && self.places[at] == UNCHANGED && lanes::occupied(before) == before {
+            step.report_all(lane);
+            return 0;
+        }
         let out = before & !lanes::mask(media);
         for shift in lanes::shifts(out) {
             if let Some(holder) = step.core.holder(lanes::slot(number, shift)) {

@@ -6,15 +6,16 @@
 //! ```text
 //!  word 0: marks     words 1 to 7: entries
 //! ┌───────────────┬──────────────────┬─────────
-//! │ o m6 ... m1 m0│ tag 32 │ slot 32 │ ...        m: 0 if the place is vacant, else from the tag
-//! └───────────────┴──────────────────┴─────────   o: whether entries have gone to the next bucket
+//! │ p m6 ... m1 m0│ tag 32 │ slot 32 │ ...        m: 0 if the place is vacant, else from the tag
+//! └───────────────┴──────────────────┴─────────   p: how many entries have gone past this bucket
 //! ```
 //!
 //! A search compares all marks of the key's home bucket at once, and goes on to
-//! the next bucket only if entries did. The tag is also what the home is computed
+//! the next bucket only if entries are there that found no place in this one. The tag is also what the home is computed
 //! from, order-preserving, so a piece is rebuilt by one pass over it without a
 //! look at the keys.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::prefetch::prefetch;
@@ -34,8 +35,10 @@ const HIGH: u64 = 0x0080_8080_8080_8080;
 const REST: u64 = 0x007f_7f7f_7f7f_7f7f;
 /// One in every place.
 const ONES: u64 = 0x0001_0101_0101_0101;
-/// Entries that belong into this bucket have gone to the next.
-const OVERFLOWN: u64 = 1 << 56;
+/// One entry that has gone past this bucket to the next.
+const PAST: u64 = 1 << 56;
+/// As many as can be counted; from there on nobody knows.
+const MANY: u64 = 0xff << 56;
 
 /// Where a key belongs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,10 +70,10 @@ struct Bucket {
     entries: [AtomicU64; BUCKET],
 }
 
-/// One piece.
-#[derive(Debug)]
+/// One piece. A clone is the same piece.
+#[derive(Debug, Clone)]
 pub(crate) struct SubTable {
-    buckets: Box<[Bucket]>,
+    buckets: Arc<[Bucket]>,
 }
 
 /// What the marks of a bucket say.
@@ -107,7 +110,7 @@ impl Scan {
     /// Whether no search goes beyond this bucket.
     #[inline]
     pub(crate) fn is_last(self) -> bool {
-        self.marks & OVERFLOWN == 0
+        self.marks & MANY == 0
     }
 }
 
@@ -197,23 +200,22 @@ impl SubTable {
         self.place(at).store(entry.into(), Ordering::Release);
     }
 
-    /// Adds an entry: to `at`, which is vacant, and which a search would come to
-    /// if the buckets before it were overflown. Returns how many were not.
+    /// Adds an entry: to `at`, which is the first vacant place from its home on.
     #[inline]
-    pub(crate) fn insert(&self, at: usize, tag: u32, slot: u32) -> u32 {
-        let (mut bucket, mut overflown) = (self.home(tag), 0);
+    pub(crate) fn insert(&self, at: usize, tag: u32, slot: u32) {
+        let mut bucket = self.home(tag);
         while bucket != at / BUCKET {
             let marks = &self.buckets[bucket].marks;
             let before = marks.load(Ordering::Relaxed);
-            overflown += u32::from(before & OVERFLOWN == 0);
-            marks.store(before | OVERFLOWN, Ordering::Release);
+            if before & MANY != MANY {
+                marks.store(before + PAST, Ordering::Release);
+            }
             bucket = self.next(bucket);
         }
         self.set(at, tag, slot);
         let marks = &self.buckets[bucket].marks;
         let mine = mark(tag) << (at % BUCKET * 8);
         marks.store(marks.load(Ordering::Relaxed) | mine, Ordering::Release);
-        overflown
     }
 
     /// The first place that an entry with the tag can take.
@@ -228,26 +230,41 @@ impl SubTable {
         }
     }
 
-    /// Takes the entry away.
+    /// Takes the entry away, which has the tag.
     #[inline]
-    pub(crate) fn remove(&self, at: usize) {
+    pub(crate) fn remove(&self, at: usize, tag: u32) {
         let marks = &self.buckets[at / BUCKET].marks;
         let others = !(0xff << (at % BUCKET * 8));
         marks.store(marks.load(Ordering::Relaxed) & others, Ordering::Release);
+        let mut bucket = self.home(tag);
+        while bucket != at / BUCKET {
+            let marks = &self.buckets[bucket].marks;
+            let before = marks.load(Ordering::Relaxed);
+            if before & MANY != MANY {
+                marks.store(before - PAST, Ordering::Release);
+            }
+            bucket = self.next(bucket);
+        }
     }
 
-    /// The same entries in a new piece of `len` places, and its counts.
-    pub(crate) fn rebuilt(&self, len: usize) -> (Self, SubCount) {
-        let (table, mut count) = (Self::new(len), SubCount::default());
-        for at in self.taken() {
-            let Entry { tag, slot } = self.get(at);
-            count.overflown += table.insert(table.vacancy(tag), tag, slot);
-            count.live += 1;
+    /// The same entries in a new piece of `len` places.
+    pub(crate) fn rebuilt(&self, len: usize) -> Self {
+        let table = Self::new(len);
+        for bucket in &*self.buckets {
+            let marks = bucket.marks.load(Ordering::Relaxed);
+            let mut taken = !zeros(marks) & HIGH;
+            while taken != 0 {
+                let entry = &bucket.entries[taken.trailing_zeros() as usize / 8];
+                let Entry { tag, slot } = entry.load(Ordering::Relaxed).into();
+                table.insert(table.vacancy(tag), tag, slot);
+                taken &= taken - 1;
+            }
         }
-        (table, count)
+        table
     }
 
     /// Positions of all entries.
+    #[cfg(test)]
     pub(crate) fn taken(&self) -> impl Iterator<Item = usize> {
         (0..self.len()).filter(|at| {
             let marks = self.buckets[at / BUCKET].marks.load(Ordering::Relaxed);
@@ -283,34 +300,20 @@ impl From<Entry> for u64 {
     }
 }
 
-/// What is in a piece: the writer's own count.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SubCount {
-    /// Entries.
-    pub(crate) live: u32,
-    /// Buckets that searches go on from.
-    pub(crate) overflown: u32,
+/// The length that a piece with so many entries should be rebuilt to before one
+/// more comes: over four fifths too many searches go on to a second bucket.
+#[inline]
+pub(crate) fn grow_to(live: u32, len: usize) -> Option<usize> {
+    let live = live as usize;
+    (live >= len / 5 * 4).then_some(live * 2)
 }
 
-impl SubCount {
-    /// The length that a piece should be rebuilt to before one more entry: the
-    /// same, if it is only that too many buckets have once been full.
-    #[inline]
-    pub(crate) fn grow_to(self, len: usize) -> Option<usize> {
-        let live = self.live as usize;
-        let is_full = live >= len / 5 * 4;
-        let is_overflown = self.overflown as usize * BUCKET > len / 8 * 3;
-        let grown = (live * 9 / 5).max(len);
-        (is_full || (is_overflown && len > 4 * MIN_LEN))
-            .then(|| if live < len / 8 * 5 { len } else { grown })
-    }
-
-    /// The length that a piece should be rebuilt to because it is too large.
-    #[inline]
-    pub(crate) fn shrink_to(self, len: usize) -> Option<usize> {
-        let live = self.live as usize;
-        (len > 4 * MIN_LEN && live < len / 4).then_some((live * 9 / 5).max(MIN_LEN))
-    }
+/// The length that it should be rebuilt to because it is too large; `idle`:
+/// nobody waits.
+#[inline]
+pub(crate) fn shrink_to(live: u32, len: usize, idle: bool) -> Option<usize> {
+    let (live, part) = (live as usize, if idle { 2 } else { 4 });
+    (len > 4 * MIN_LEN && live < len / part).then_some((live * 3 / 2).max(MIN_LEN))
 }
 
 #[cfg(test)]
@@ -319,7 +322,7 @@ mod tests {
 
     /// All tags have one home, so that most entries lie in other buckets.
     #[test]
-    fn entries_that_went_on_are_found_and_come_home_when_rebuilt() {
+    fn entries_that_went_on_are_found_and_leave_no_trace() {
         let table = SubTable::new(10 * BUCKET);
         let find = |table: &SubTable, tag: u32| {
             let mut bucket = table.home(tag);
@@ -339,16 +342,20 @@ mod tests {
         }
         for gone in 0..15 {
             let at = table.taken().find(|at| table.get(*at).tag == gone);
-            table.remove(at.expect("inserted"));
+            table.remove(at.expect("inserted"), gone);
             for tag in 0..20 {
                 assert_eq!(find(&table, tag), (tag > gone).then_some(tag + 100));
             }
         }
-        let (table, count) = table.rebuilt(3 * BUCKET);
-        assert_eq!((count.live, count.overflown), (5, 0));
+        let table = table.rebuilt(3 * BUCKET);
         assert_eq!(table.taken().count(), 5);
         assert!((15..20).all(|tag| find(&table, tag) == Some(tag + 100)));
         assert!(table.scan(0, 0).is_last(), "all are at home again");
+        for tag in 15..20 {
+            let at = table.taken().find(|at| table.get(*at).tag == tag);
+            table.remove(at.expect("inserted"), tag);
+        }
+        assert!((0..3).all(|bucket| table.scan(bucket, 0).marks == 0));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::intern::Interner;
 use crate::page::{PAGE, Page};
 use crate::roster::Roster;
 use crate::shared::{Core, Shared, directory};
-use crate::table::{SUB_TABLES, SubCount};
+use crate::table::{SUB_TABLES, SubTable};
 use crate::{IndexLimits, IndexStats};
 use sweep::Round;
 
@@ -51,7 +51,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     core: Arc<Core>,
     /// Entries of every piece of the table.
-    counts: Vec<SubCount>,
+    counts: Vec<u32>,
     table_bytes: usize,
     arena: Arena,
     sets: Interner,
@@ -72,9 +72,9 @@ impl Writer {
         let mut writer = Self {
             limits,
             shared: Arc::new(Shared::new(Arc::clone(&core))),
-            table_bytes: core.table.iter().map(|table| table.bytes()).sum(),
+            table_bytes: core.table.iter().map(SubTable::bytes).sum(),
             core,
-            counts: vec![SubCount::default(); SUB_TABLES],
+            counts: vec![0; SUB_TABLES],
             arena: Arena::default(),
             sets: Interner::default(),
             roster: Roster::default(),
@@ -141,6 +141,7 @@ impl Writer {
             self.wake();
         }
         self.drop_empty_pages(true);
+        self.fit_table(budget);
         self.is_untidy()
     }
 
@@ -259,7 +260,7 @@ impl Writer {
 
     pub(crate) fn bytes(&self) -> usize {
         // An `Arc` has two counts, a directory's place a state and a pointer.
-        let tables = self.table_bytes + SUB_TABLES * (16 + size_of::<SubCount>() + 40);
+        let tables = self.table_bytes + SUB_TABLES * (16 + 4 + size_of::<SubTable>());
         tables
             + self.arena.present() * (size_of::<Page>() + 16)
             + self.arena.bytes()

@@ -8,7 +8,7 @@ use crate::lanes;
 use crate::page::{GROUP, Page};
 use crate::set_id::{SetId, SetView};
 use crate::shared::{Core, TOUCH};
-use crate::table::{Entry, KeyHash};
+use crate::table::{Entry, KeyHash, grow_to, shrink_to};
 
 /// What the table says about a key.
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +73,8 @@ impl Writer {
         };
         let slot = self.take_slot(after, Seek::Roomy)?;
         self.put(slot, key, set);
-        let count = &mut self.counts[hash.sub];
-        count.overflown += self.core.table[hash.sub].insert(at, hash.tag, slot);
-        count.live += 1;
+        self.core.table[hash.sub].insert(at, hash.tag, slot);
+        self.counts[hash.sub] += 1;
         self.blocks += 1;
         Some(slot)
     }
@@ -105,10 +104,10 @@ impl Writer {
             page.put_set(offset, SetId::EMPTY);
         }
         let table = &self.core.table[hash.sub];
-        table.remove(at);
-        let count = &mut self.counts[hash.sub];
-        count.live -= 1;
-        let shrunk = count.shrink_to(table.len());
+        table.remove(at, hash.tag);
+        let live = &mut self.counts[hash.sub];
+        *live -= 1;
+        let shrunk = shrink_to(*live, table.len(), false);
         self.arena.rest(slot);
         self.blocks -= 1;
         if let Some(len) = shrunk {
@@ -198,13 +197,13 @@ impl Writer {
     #[inline]
     fn make_entry_room(&mut self, sub: usize) -> Room {
         let table = &self.core.table[sub];
-        let Some(len) = self.counts[sub].grow_to(table.len()) else {
+        let Some(len) = grow_to(self.counts[sub], table.len()) else {
             return Room::Enough;
         };
         if len > table.len() {
             let Some(room) = self.sets.room.checked_sub(len * 10) else {
                 // Without memory to grow, go on until it is full.
-                let is_left = (self.counts[sub].live as usize) < table.len();
+                let is_left = (self.counts[sub] as usize) < table.len();
                 return if is_left { Room::Enough } else { Room::None };
             };
             self.sets.room = room;
@@ -213,12 +212,27 @@ impl Writer {
         Room::Rebuilt
     }
 
+    /// Makes pieces of the table fit what is in them, as many as have so many
+    /// places together.
+    pub(super) fn fit_table(&mut self, places: usize) {
+        let mut left = places;
+        for sub in 0..self.core.table.len() {
+            let len = self.core.table[sub].len();
+            if let Some(fit) = shrink_to(self.counts[sub], len, true) {
+                self.rebuild(sub, fit);
+                let Some(rest) = left.checked_sub(len) else {
+                    return;
+                };
+                left = rest;
+            }
+        }
+    }
+
     fn rebuild(&mut self, sub: usize, len: usize) {
-        let (table, count) = self.core.table[sub].rebuilt(len);
-        self.counts[sub] = count;
+        let table = self.core.table[sub].rebuilt(len);
         self.table_bytes = self.table_bytes + table.bytes() - self.core.table[sub].bytes();
         let mut core = (*self.core).clone();
-        core.table[sub] = Arc::new(table);
+        core.table[sub] = table;
         self.publish(core);
     }
 }
