@@ -106,6 +106,7 @@ async fn send(feeds: Vec<Feed>, messages: Messages, each: u64, line: &mut Line) 
         feeds.push(ended??);
     }
     let said = line.next_line()?;
+    drop(feeds);
     line.done = Some(serde_json::from_str(&said).context("read the line's report")?);
     Ok(())
 }
