@@ -92,7 +92,6 @@ async fn conversations_grow_and_figures_add_up() {
     for (outcome, file) in [one.unwrap(), two.unwrap()] {
         let summary: Summary = outcome.summary;
         assert_eq!((summary.finished, summary.failed), (60, 0));
-        assert_eq!(outcome.held_back, 0);
         assert!(outcome.last_error.is_none());
         let users = by_user(&file);
         assert!(users.len() >= 15, "four rounds each: {}", users.len());
@@ -108,7 +107,7 @@ async fn conversations_grow_and_figures_add_up() {
                 reused += 1;
             }
         }
-        assert!(reused > 30, "{reused}");
+        assert!(reused > 20, "{reused}");
         assert!(summary.hit_rate.unwrap() > 0.5);
         let tally = read_csv(&file[..]).unwrap();
         let again = tally.summary(100.0, Some(summary.start), summary.on_the_fly, 0);
