@@ -34,12 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Batches come in large numbers and from a socket: they are read by hand,
         // in bounds (src/batch.rs).
         .extern_path(".kvatlas.v1.AppendRequest", "crate::AppendRequest")
+        // So are the thousands of ids of a prompt (src/token_ids.rs).
+        .extern_path(".kvatlas.v1.TokenIds", "crate::TokenIds")
         // A user's text and salt must not be printable by accident.
         .skip_debug([
             ".kvatlas.v1.ScoreRequest",
             ".indexer.v1.GetPodScoresRequest",
         ])
-        .skip_debug([".kvatlas.v1.ScoreRequest.input", ".kvatlas.v1.TokenIds"])
+        .skip_debug([".kvatlas.v1.ScoreRequest.input"])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -33,6 +33,9 @@ pub enum InvalidQuery {
     /// The prompt has nothing in it.
     #[error("{0} is empty; give at least one element")]
     InputEmpty(&'static str),
+    /// The dense form of token ids ends within an id.
+    #[error("token_ids_le has {0} bytes; every id takes 4, so give a multiple of 4")]
+    TokenBytes(usize),
     /// The prompt is larger than a limit.
     #[error("{form} has {size} {unit}; at most {limit} are allowed")]
     InputTooLarge {
@@ -142,6 +145,7 @@ impl InvalidQuery {
             Self::LoraEmpty => "lora",
             Self::InputMissing => "input",
             Self::InputEmpty(form) | Self::InputTooLarge { form, .. } => form,
+            Self::TokenBytes(_) => "token_ids_le",
             Self::KeyForm(_) => "keys.form",
             Self::BlockSizeMissing | Self::BlockSizeTooLarge(_) => "keys.block_size",
             Self::PromptTooShort { .. } => "keys.prompt_tokens",

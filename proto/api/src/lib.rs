@@ -21,6 +21,7 @@ mod response;
 mod routes;
 mod secret;
 mod store_failure;
+mod token_ids;
 
 pub use answer::{EndpointScore, KeyProfile, ReplicaState, RouteKeys, ScoreAnswer, StoreStanding};
 pub use batch::{AppendRequest, BatchProblem, InvalidBatch};
@@ -33,6 +34,7 @@ pub use routes::{
     DEFAULT_ROUTE_CAPACITY, InvalidRoute, RecordRoute, RemoveEndpoint, RouteClaim, RouteEndpoint,
 };
 pub use store_failure::StoreFailure;
+pub use token_ids::TokenIds;
 
 /// `kvatlas.v1`, as generated.
 #[expect(
@@ -47,6 +49,8 @@ pub use store_failure::StoreFailure;
 )]
 pub mod v1 {
     tonic::include_proto!("kvatlas.v1");
+
+    pub use crate::TokenIds;
 }
 
 /// llm-d's `indexer.v1`, as generated.

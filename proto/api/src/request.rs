@@ -2,6 +2,7 @@
 
 use proto_model::{CacheSalt, MediaItem, Medium};
 
+use crate::token_ids::{dense_count, from_dense};
 use crate::v1::block_keys::Form;
 use crate::v1::score_request::Input as WireInput;
 use crate::v1::{self, ScoreRequest};
@@ -95,6 +96,11 @@ fn input(input: Option<WireInput>) -> Result<Input, InvalidQuery> {
         WireInput::Tokens(tokens) => {
             size("tokens", tokens.ids.len(), "tokens", limits::TOKENS)?;
             Input::Tokens(tokens.ids)
+        }
+        WireInput::TokenIdsLe(bytes) => {
+            let count = dense_count(&bytes);
+            size("token_ids_le", count, "tokens", limits::TOKENS)?;
+            Input::Tokens(from_dense(&bytes)?)
         }
         WireInput::Keys(keys) => {
             size("keys", keys.values.len(), "keys", limits::KEYS)?;
@@ -299,7 +305,7 @@ impl From<Input> for WireInput {
             Input::Text(text) => Self::Text(text),
             Input::Chat(body) => Self::Chat(body),
             Input::Completion(body) => Self::Completion(body),
-            Input::Tokens(ids) => Self::Tokens(v1::TokenIds { ids }),
+            Input::Tokens(ids) => Self::dense(&ids),
             Input::Keys(keys) => Self::Keys(v1::BlockKeys {
                 values: keys.values,
                 block_size: keys.block_size.unwrap_or(0),

@@ -28,6 +28,7 @@ impl fmt::Debug for WireInput {
             Self::Completion(body) => write!(f, "Completion({} bytes)", body.len()),
             Self::Tokens(tokens) => tokens.fmt(f),
             Self::Keys(keys) => write!(f, "Keys({})", keys.values.len()),
+            Self::TokenIdsLe(bytes) => write!(f, "TokenIdsLe({} bytes)", bytes.len()),
         }
     }
 }

@@ -137,6 +137,30 @@ fn every_wrong_field_is_named() {
                 },
             ),
             (
+                "token_ids_le",
+                Invalid,
+                ScoreRequest {
+                    input: Some(WireInput::dense(&[])),
+                    ..good()
+                },
+            ),
+            (
+                "token_ids_le",
+                Invalid,
+                ScoreRequest {
+                    input: Some(WireInput::TokenIdsLe(vec![1, 0, 0, 0, 2].into())),
+                    ..good()
+                },
+            ),
+            (
+                "token_ids_le",
+                TooLarge,
+                ScoreRequest {
+                    input: Some(WireInput::dense(&vec![0; limits::TOKENS + 1])),
+                    ..good()
+                },
+            ),
+            (
                 "keys",
                 Invalid,
                 ScoreRequest {

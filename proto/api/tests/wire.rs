@@ -28,6 +28,7 @@ fn any_input() -> impl Strategy<Value = WireInput> {
         ".{1,40}".prop_map(|text| WireInput::Chat(text.into())),
         prop::collection::vec(any::<u32>(), 1..50)
             .prop_map(|ids| WireInput::Tokens(TokenIds { ids })),
+        prop::collection::vec(any::<u32>(), 1..50).prop_map(|ids| WireInput::dense(&ids)),
         (values, 1..3_i32, 1..64_u32).prop_map(|(values, form, block_size)| {
             WireInput::Keys(BlockKeys {
                 values,
