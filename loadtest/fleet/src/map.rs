@@ -132,7 +132,7 @@ impl Map {
     /// What each engine holds of a prompt, from its first block on.
     pub(crate) fn held(&mut self, keys: &[BlockKey]) -> Vec<Held> {
         let mut held = vec![Held::default(); self.publishers.len()];
-        for found in self.index.lookup(keys, &mut self.scratch, None) {
+        for found in self.index.lookup(keys, &mut self.scratch, None).iter() {
             if let Some((engine, source)) = self.holders.get(&found.holder) {
                 let held = &mut held[*engine];
                 match source {

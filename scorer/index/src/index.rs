@@ -9,7 +9,7 @@ use proto_model::{BlockKey, Delta};
 use crate::lookup::lookup;
 use crate::shared::Shared;
 use crate::writer::Writer;
-use crate::{HolderFilter, IndexLimits, IndexStats, Match, Scratch};
+use crate::{HolderFilter, IndexLimits, IndexStats, Matches, Scratch};
 
 /// Times that a lookup begins again before it waits for the writer instead.
 const TRIES: usize = 16;
@@ -73,19 +73,19 @@ impl PrefixIndex {
         keys: &[BlockKey],
         scratch: &'s mut Scratch,
         candidates: Option<&HolderFilter>,
-    ) -> &'s [Match] {
+    ) -> Matches<'s> {
         for _ in 0..TRIES {
             let epoch = self.shared.epoch.load(Ordering::Acquire);
             let core = self.shared.core.load();
             let whole = lookup(&core, keys, scratch, candidates).is_ok();
             fence(Ordering::Acquire);
             if whole && self.shared.epoch.load(Ordering::Relaxed) == epoch {
-                return &scratch.matches;
+                return scratch.report.matches();
             }
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
         }
         self.lookup_alone(keys, scratch, candidates);
-        &scratch.matches
+        scratch.report.matches()
     }
 
     /// Does up to `budget` steps (block slots visited) of the work that ended
@@ -136,7 +136,7 @@ impl PrefixIndex {
         let whole = lookup(writer.core(), keys, scratch, candidates);
         debug_assert_eq!(whole, Ok(()), "the writer's own core is complete");
         if whole.is_err() {
-            scratch.matches.clear();
+            scratch.report.clear();
         }
     }
 }

@@ -24,9 +24,10 @@ mod shared;
 mod shares;
 mod survivors;
 mod table;
+mod wide;
 mod writer;
 
 pub use filter::HolderFilter;
 pub use index::{IndexBuilder, PrefixIndex};
 pub use limits::{IndexLimits, IndexStats};
-pub use matching::{Match, Scratch};
+pub use matching::{Match, Matches, Scratch};

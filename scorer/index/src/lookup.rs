@@ -11,34 +11,35 @@ use crate::page::{GROUP, PAGE};
 use crate::set_id::SetId;
 use crate::shared::{Core, Found, TOUCH, Torn};
 use crate::survivors::Step;
+use crate::wide::groups_with;
 use crate::{HolderFilter, Scratch};
 
 /// After a run shorter than this, blocks are taken to lie here and there.
 const SCATTERED: usize = 4;
 
-/// Fills `scratch.matches`. What it holds after an error means nothing.
+/// Fills `scratch.report`. What it holds after an error means nothing.
 pub(crate) fn lookup(
     core: &Core,
     keys: &[BlockKey],
     scratch: &mut Scratch,
     candidates: Option<&HolderFilter>,
 ) -> Result<(), Torn> {
-    scratch.matches.clear();
+    scratch.report.clear();
     let Some(mut walk) = Walk::begin(core, keys)? else {
         return Ok(());
     };
-    let Scratch { matches, survivors } = scratch;
+    let Scratch { report, survivors } = scratch;
     survivors.begin(core, walk.set, candidates)?;
     while !survivors.is_empty() {
         walk.same_set();
         let Some(next) = walk.next()? else { break };
         if next.set != walk.set {
-            let mut step = Step::new(core, walk.done, matches);
+            let mut step = Step::new(core, walk.done, report);
             survivors.intersect(next.set, &mut step)?;
         }
         walk.step(next);
     }
-    survivors.finish(&mut Step::new(core, walk.done, matches));
+    survivors.finish(&mut Step::new(core, walk.done, report));
     Ok(())
 }
 
@@ -95,7 +96,7 @@ impl<'a> Walk<'a> {
             let page = self.at.page;
             let mut blocks = 0;
             if next.is_multiple_of(GROUP) {
-                blocks = page.groups_with(next, self.set, keys, &self.core.shares);
+                blocks = groups_with(page, next, self.set, keys, &self.core.shares);
             }
             if blocks == 0 {
                 if page.set_of(next, keys[0].0) != Some(self.set) {

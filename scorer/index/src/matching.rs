@@ -42,6 +42,14 @@ impl Match {
             .unwrap_or(self.blocks)
     }
 
+    /// The match of a holder whose first blocks all have one medium, by number,
+    /// as their fastest.
+    fn alike(holder: Holder, blocks: u32, medium: u32) -> Self {
+        let mut matched = Self::new(holder);
+        matched.extend(MediumSet::from_bits(1 << medium), blocks);
+        matched
+    }
+
     /// The same numbers for another holder.
     pub(crate) fn of(self, holder: Holder) -> Self {
         Self { holder, ..self }
@@ -61,10 +69,101 @@ impl Match {
     }
 }
 
+/// What a lookup keeps of a match: three words instead of nine, because a popular
+/// prompt has thousands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brief {
+    pub(crate) holder: Holder,
+    pub(crate) blocks: u32,
+    /// Below four the one medium that every block had as its fastest; else, less
+    /// four, which of the mixed ones has the details.
+    details: u32,
+}
+
+/// How many media there are.
+const MEDIA: u32 = Medium::ALL.len() as u32;
+
+/// The matches of one lookup, in no order that means anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Matches<'s> {
+    briefs: &'s [Brief],
+    mixed: &'s [Match],
+}
+
+impl<'s> Matches<'s> {
+    /// How many holders hold at least the first block.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.briefs.len()
+    }
+
+    /// Whether nobody holds the first block.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.briefs.is_empty()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Match> + use<'s> {
+        let mixed = self.mixed;
+        self.briefs
+            .iter()
+            .map(move |brief| match brief.details.checked_sub(MEDIA) {
+                None => Match::alike(brief.holder, brief.blocks, brief.details),
+                Some(at) => mixed[at as usize].of(brief.holder),
+            })
+    }
+}
+
+/// Matches as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    briefs: Vec<Brief>,
+    mixed: Vec<Match>,
+}
+
+impl Report {
+    pub(crate) fn clear(&mut self) {
+        self.briefs.clear();
+        self.mixed.clear();
+    }
+
+    pub(crate) fn reserve(&mut self, matches: usize) {
+        self.briefs.reserve(matches);
+    }
+
+    /// Adds a holder whose blocks all have one medium as their fastest.
+    #[inline]
+    pub(crate) fn alike(&mut self, holder: Holder, blocks: u32, fastest: Medium) {
+        self.briefs.push(Brief {
+            holder,
+            blocks,
+            details: fastest as u32,
+        });
+    }
+
+    /// Adds any other.
+    pub(crate) fn mixed(&mut self, matched: Match) {
+        self.briefs.push(Brief {
+            holder: matched.holder,
+            blocks: matched.blocks,
+            details: MEDIA + self.mixed.len() as u32,
+        });
+        self.mixed.push(matched);
+    }
+
+    pub(crate) fn matches(&self) -> Matches<'_> {
+        Matches {
+            briefs: &self.briefs,
+            mixed: &self.mixed,
+        }
+    }
+}
+
 /// Working memory of lookups. Keep one per thread or task and pass it again.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(crate) matches: Vec<Match>,
+    pub(crate) report: Report,
     pub(crate) survivors: Survivors,
 }
 

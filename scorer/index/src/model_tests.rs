@@ -100,7 +100,7 @@ impl Model {
 fn answer(index: &PrefixIndex, keys: &[BlockKey], candidates: Option<&HolderFilter>) -> Answer {
     let mut scratch = Scratch::new();
     let matches = index.lookup(keys, &mut scratch, candidates);
-    let numbers = |m: &crate::Match| {
+    let numbers = |m: crate::Match| {
         let fastest = Medium::ALL.map(|medium| m.fastest_on(medium));
         let within = Medium::ALL.map(|medium| m.prefix_within(medium));
         (m.holder, (m.blocks, fastest, within))

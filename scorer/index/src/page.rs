@@ -103,7 +103,7 @@ impl Page {
 
     /// How many of the keys, in whole groups, are those of the groups from
     /// `offset` on, which have the set in common.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn groups_with(
         &self,
         offset: usize,
@@ -113,13 +113,16 @@ impl Page {
     ) -> usize {
         let begin = offset / GROUP;
         let groups = self.shared[begin..].iter().zip(&self.sums[begin..]);
-        let same = groups
-            .zip(keys.as_chunks::<GROUP>().0)
-            .take_while(|((shared, sum), keys)| {
-                shared.load(Ordering::Acquire) == set.0
-                    && sum.load(Ordering::Relaxed) == shares.sum(keys)
-            });
-        same.count() * GROUP
+        let mut same = 0;
+        for ((shared, sum), keys) in groups.zip(keys.as_chunks::<GROUP>().0) {
+            // The set first: a sum from before would be that of a free slot's old key.
+            let is_shared = shared.load(Ordering::Acquire) == set.0;
+            if !is_shared || sum.load(Ordering::Relaxed) != shares.sum(keys) {
+                break;
+            }
+            same += GROUP;
+        }
+        same
     }
 
     /// Changes who holds the block in a slot. [`Page::settle`] its group when

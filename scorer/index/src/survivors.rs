@@ -5,8 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto_model::{Holder, MediumSet};
+use proto_model::{Holder, Medium, MediumSet};
 
+use crate::matching::Report;
 use crate::set_id::{SetId, SetView};
 use crate::shared::{Core, Torn};
 use crate::{HolderFilter, Match, lanes};
@@ -32,44 +33,27 @@ pub(crate) struct Step<'a> {
     core: &'a Core,
     /// Blocks before the one looked at.
     position: u32,
-    matches: &'a mut Vec<Match>,
-    /// What those get who have had the same media from the beginning.
-    usual: (MediumSet, Match),
+    report: &'a mut Report,
 }
 
 impl<'a> Step<'a> {
-    pub(crate) fn new(core: &'a Core, position: usize, matches: &'a mut Vec<Match>) -> Self {
+    pub(crate) fn new(core: &'a Core, position: usize, report: &'a mut Report) -> Self {
         Self {
             core,
             position: position as u32,
-            matches,
-            usual: (MediumSet::EMPTY, Match::new(Holder(0))),
+            report,
         }
     }
 
-    /// The match of a holder that has had every block on these media.
-    #[inline]
-    fn usual(&mut self, media: MediumSet) -> Match {
-        if self.usual.0 != media {
-            let mut matched = Match::new(Holder(0));
-            matched.extend(media, self.position);
-            self.usual = (media, matched);
-        }
-        self.usual.1
-    }
-}
-
-impl Step<'_> {
     /// Reports all holders of a lane that have had every block on the fastest
     /// medium, and nothing else: most lanes.
     #[inline]
     fn report_all(&mut self, lane: u64) {
-        let usual = self.usual(MediumSet::from_bits(1));
         let first = lanes::slot(lanes::number(lane), 0);
         let mut rest = lane & lanes::NIBBLES;
         while rest != 0 {
             if let Some(holder) = self.core.holder(first + rest.trailing_zeros() / 4) {
-                self.matches.push(usual.of(holder));
+                self.report.alike(holder, self.position, Medium::Gpu);
             }
             rest &= rest - 1;
         }
@@ -160,7 +144,7 @@ impl Survivors {
 
     /// Ends: all that are still in hold everything before the position.
     pub(crate) fn finish(&mut self, step: &mut Step<'_>) {
-        step.matches.reserve(self.lanes.len());
+        step.report.reserve(self.lanes.len());
         for at in 0..self.lanes.len() {
             self.narrow(at, 0, step);
         }
@@ -180,9 +164,7 @@ impl Survivors {
         let out = before & !lanes::mask(media);
         for shift in lanes::shifts(out) {
             if let Some(holder) = step.core.holder(lanes::slot(number, shift)) {
-                let media = lanes::media(before, shift);
-                let matched = self.matched(at, shift, media, step).of(holder);
-                step.matches.push(matched);
+                self.report(at, shift, (holder, lanes::media(before, shift)), step);
             }
         }
         for shift in lanes::shifts((media ^ before) & !out) {
@@ -192,15 +174,22 @@ impl Survivors {
         lanes::lane(number, media)
     }
 
-    /// What a holder has that is out.
-    #[inline]
-    fn matched(&self, at: usize, shift: u32, media: MediumSet, step: &mut Step<'_>) -> Match {
-        match self.places[at] {
-            UNCHANGED => step.usual(media),
-            base => {
-                let mut matched = self.changed[base as usize + shift as usize / 4];
+    /// Reports a holder that is out, with its media since their last change.
+    fn report(
+        &self,
+        at: usize,
+        shift: u32,
+        (holder, media): (Holder, MediumSet),
+        step: &mut Step<'_>,
+    ) {
+        match (self.places[at], media.fastest()) {
+            (UNCHANGED, Some(fastest)) => step.report.alike(holder, step.position, fastest),
+            (UNCHANGED, None) => {}
+            (base, _) => {
+                let before = self.changed[base as usize + shift as usize / 4];
+                let mut matched = before.of(holder);
                 matched.extend(media, step.position);
-                matched
+                step.report.mixed(matched);
             }
         }
     }

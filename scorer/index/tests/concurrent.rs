@@ -91,7 +91,7 @@ fn check(index: &PrefixIndex, scratch: &mut Scratch, number: u64, ended: &Atomic
     let gone = ended.load(Ordering::Acquire);
     let matches = index.lookup(&chain(number), scratch, None);
     let mut steady = 0;
-    for matched in matches {
+    for matched in matches.iter() {
         if matched.holder == STEADY {
             steady += 1;
             assert_eq!(matched.blocks, BLOCKS as u32, "the steady holder holds all");

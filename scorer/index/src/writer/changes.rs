@@ -80,8 +80,11 @@ impl Writer {
             let (mut step, mut removed) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
-                    && self.leave_group(first.slot, edit, &mut step)
+                    && let Some(left) = self.leave_group(first.slot, edit, &mut step)
                 {
+                    if matches!(left, Left::Nobody) {
+                        (at..at + GROUP).for_each(|at| self.drop_ahead(&mut ahead, at));
+                    }
                     removed += GROUP as i64;
                     last = Some(first.end());
                     at += GROUP;
@@ -104,8 +107,7 @@ impl Writer {
                         Left::Others => removed += 1,
                         Left::Nobody => {
                             removed += 1;
-                            let hash = ahead.hash(self.core(), at);
-                            self.drop_key(key, hash);
+                            self.drop_ahead(&mut ahead, at);
                         }
                     }
                 }
@@ -115,6 +117,11 @@ impl Writer {
             self.count(slot, -removed);
         }
         self.settle_group();
+    }
+
+    fn drop_ahead(&mut self, ahead: &mut Ahead<'_>, at: usize) {
+        let hash = ahead.hash(self.core(), at);
+        self.drop_key(ahead.key(at), hash);
     }
 
     /// The group beside the slot `last`, behind or before it, if it has one set
@@ -150,18 +157,21 @@ impl Writer {
         Ok(GROUP as u32)
     }
 
-    /// Takes the membership away from all blocks of a group with one set, if
-    /// others hold them, too.
-    fn leave_group(&mut self, first: u32, edit: Edit, step: &mut Step) -> bool {
+    /// Takes the membership away from all blocks of a group with one set; who is
+    /// left, if that can be said for all at once. Blocks with nobody left are for
+    /// the caller to drop.
+    fn leave_group(&mut self, first: u32, edit: Edit, step: &mut Step) -> Option<Left> {
         let before = self.set_at(first);
-        match self.step(before, edit, step) {
-            Ok(after) if after != before && after != SetId::EMPTY => {
-                self.put_group(first, after);
-                step.blocks += GROUP as u32;
-                true
-            }
-            _ => false,
+        let after = self.step(before, edit, step).ok()?;
+        if after == before {
+            return None;
         }
+        step.blocks += GROUP as u32;
+        if after == SetId::EMPTY {
+            return Some(Left::Nobody);
+        }
+        self.put_group(first, after);
+        Some(Left::Others)
     }
 
     fn put_group(&self, first: u32, set: SetId) {

@@ -104,7 +104,7 @@ pub(crate) fn lookup_keys(asked: &[Asked<'_>], keys: &[BlockKey]) -> Vec<Vec<Mat
         let mut look = |asked: &Asked<'_>| {
             let index = asked.index;
             let found = index.lookup(keys, &mut workspace.scratch, asked.filter.as_ref());
-            found.to_vec()
+            found.iter().collect()
         };
         asked.iter().map(&mut look).collect()
     })
@@ -126,13 +126,13 @@ fn look(
         None => keys.len(),
     };
     let first = found.len();
-    for full in index.lookup(keys, scratch, filter) {
+    for full in index.lookup(keys, scratch, filter).iter() {
         let space = Arc::clone(&plan.space);
         found.push(Found {
             holder: full.holder,
             space,
-            full: *full,
-            reusable: Some(*full),
+            full,
+            reusable: Some(full),
         });
     }
     if keys.len() <= cap {
@@ -141,8 +141,7 @@ fn look(
     // Rare: the blocks cover the whole prompt. Which media the shorter prefix
     // lies on follows from a lookup of its own.
     let capped = index.lookup(&keys[..cap], scratch, filter);
-    let capped: HashMap<Holder, Match> =
-        capped.iter().map(|found| (found.holder, *found)).collect();
+    let capped: HashMap<Holder, Match> = capped.iter().map(|found| (found.holder, found)).collect();
     for found in &mut found[first..] {
         if found.full.blocks as usize > cap {
             found.reusable = capped.get(&found.holder).copied();

@@ -100,7 +100,10 @@ fn held(replica: &Replica, keys: &[u64]) -> usize {
     let mut scratch = Scratch::new();
     let content = replica.content();
     let matches = content.index().lookup(&keys, &mut scratch, None);
-    matches.first().map_or(0, |found| found.blocks as usize)
+    matches
+        .iter()
+        .next()
+        .map_or(0, |found| found.blocks as usize)
 }
 
 async fn play(
