@@ -40,7 +40,9 @@ need cargo "install a Rust toolchain, https://rustup.rs"
 need cc "install a C compiler (Debian: build-essential)"
 need "${REDIS_SERVER:-redis-server}" "install it (Debian: redis-server), or name a Valkey in REDIS_SERVER"
 need openssl "install it (Debian: openssl)"
+need curl "install it (Debian: curl)"
 need python3 "install Python 3 (Debian: python3 python3-venv)"
+type -P kill >/dev/null || fail "the program kill is missing; install it (Debian: procps)"
 
 section "Peers in Python"
 prepare_peers
