@@ -3,6 +3,7 @@
 //! Nothing is done per holder until it drops out or its media change: the work
 //! per block set is one comparison per twelve holders.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proto_model::{Holder, Medium, MediumSet};
@@ -110,36 +111,49 @@ impl Survivors {
         Ok(())
     }
 
+    /// Most lanes of two sets are the same: those are compared as whole words.
     fn intersect_lanes(&mut self, theirs: &[AtomicU64], step: &mut Step<'_>) {
-        let same = self.lanes.iter().zip(theirs);
-        let same = same.take_while(|(mine, their)| their.load(Ordering::Relaxed) == **mine);
-        let (mut kept, mut next) = (same.count(), 0);
-        let first = kept;
-        for at in first..self.lanes.len() {
-            let mine = self.lanes[at];
-            let their = loop {
-                let their = theirs
-                    .get(first + next)
-                    .map(|lane| lane.load(Ordering::Relaxed));
-                match their {
-                    Some(their) if lanes::number(their) < lanes::number(mine) => next += 1,
-                    Some(their) if lanes::number(their) == lanes::number(mine) => break their,
-                    _ => break 0,
-                }
-            };
-            let left = if their == mine {
-                mine
-            } else {
-                self.narrow(at, their & lanes::NIBBLES, step)
-            };
+        let their = |next: usize| theirs.get(next).map(|lane| lane.load(Ordering::Relaxed));
+        let (mut at, mut next, mut kept) = (0, 0, 0);
+        while let Some(&mine) = self.lanes.get(at) {
+            while their(next).is_some_and(|their| lanes::number(their) < lanes::number(mine)) {
+                next += 1;
+            }
+            let same = self.same(at, &theirs[next..]);
+            if same > 0 {
+                self.keep(at..at + same, kept);
+                (at, next, kept) = (at + same, next + same, kept + same);
+                continue;
+            }
+            let other = their(next).filter(|their| lanes::number(*their) == lanes::number(mine));
+            let left = self.narrow(at, other.unwrap_or(0) & lanes::NIBBLES, step);
             if left & lanes::NIBBLES != 0 {
-                self.lanes[kept] = left;
-                self.places[kept] = self.places[at];
+                self.lanes[at] = left;
+                self.keep(at..at + 1, kept);
                 kept += 1;
             }
+            at += 1;
         }
         self.lanes.truncate(kept);
         self.places.truncate(kept);
+    }
+
+    /// How many lanes from `at` on are the same as theirs.
+    #[inline]
+    fn same(&self, at: usize, theirs: &[AtomicU64]) -> usize {
+        let lanes = self.lanes[at..].iter().zip(theirs);
+        lanes
+            .take_while(|(mine, their)| their.load(Ordering::Relaxed) == **mine)
+            .count()
+    }
+
+    /// Moves lanes up to where those before them end.
+    #[inline]
+    fn keep(&mut self, lanes: Range<usize>, end: usize) {
+        if lanes.start != end {
+            self.lanes.copy_within(lanes.clone(), end);
+            self.places.copy_within(lanes, end);
+        }
     }
 
     /// Ends: all that are still in hold everything before the position.
