@@ -32,6 +32,7 @@ pub(crate) async fn serve(port: u16, endpoints: usize) -> Result<()> {
         // As the scorer's own server has it.
         .max_concurrent_streams(1024)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .max_frame_size(256 << 10)
         .add_service(service.max_decoding_message_size(limits::MESSAGE_BYTES))
         .serve_with_incoming(incoming)
         .await?;
@@ -48,10 +49,12 @@ impl Scorer for Echo {
         if request.request_id == EMPTY {
             return Ok(Response::new(ScoreResponse::default()));
         }
-        let Some(Input::Tokens(tokens)) = &request.input else {
-            return Err(Status::invalid_argument("token ids are wanted"));
+        let tokens = match &request.input {
+            Some(Input::Tokens(tokens)) => tokens.ids.len(),
+            Some(Input::TokenIdsLe(bytes)) => bytes.len() / 4,
+            _ => return Err(Status::invalid_argument("token ids are wanted")),
         };
-        let tokens = u32::try_from(tokens.ids.len()).unwrap_or(u32::MAX);
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let endpoint = |number: usize| EndpointScore {
             cluster: "default".to_owned(),
             address: format!("10.0.0.{number}:8000"),

@@ -15,17 +15,26 @@ use crate::asked::Asked;
 pub(crate) type Requests = Arc<Vec<ScoreRequest>>;
 
 pub(crate) fn requests(asked: &[Asked]) -> Requests {
-    Arc::new(asked.iter().map(request).collect())
+    let tokens = |asked: &Asked| {
+        Input::Tokens(TokenIds {
+            ids: asked.tokens(),
+        })
+    };
+    with(asked, tokens)
 }
 
-fn request(asked: &Asked) -> ScoreRequest {
-    ScoreRequest {
+/// The same in the form that needs no decoding, `token_ids_le`.
+pub(crate) fn dense_requests(asked: &[Asked]) -> Requests {
+    with(asked, |asked| Input::dense(&asked.tokens()))
+}
+
+fn with(asked: &[Asked], input: impl Fn(&Asked) -> Input) -> Requests {
+    let request = |asked| ScoreRequest {
         model: MODEL.to_owned(),
-        input: Some(Input::Tokens(TokenIds {
-            ids: asked.tokens(),
-        })),
+        input: Some(input(asked)),
         ..ScoreRequest::default()
-    }
+    };
+    Arc::new(asked.iter().map(request).collect())
 }
 
 /// One caller, with a connection of its own.

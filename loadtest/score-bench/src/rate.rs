@@ -90,6 +90,7 @@ fn targets(world: &World) -> Vec<Target> {
     };
     let (ours, echo) = (&world.kvatlas, &world.echo);
     let scores = Requests::Grpc(grpc::requests(&world.asked));
+    let dense = Requests::Grpc(grpc::dense_requests(&world.asked));
     let mut targets = vec![
         target(
             "kvatlas",
@@ -113,6 +114,14 @@ fn targets(world: &World) -> Vec<Target> {
             scores.clone(),
         ),
         target("echo", "gRPC Score", echo.id(), echo.port, scores),
+        target(
+            "kvatlas",
+            "gRPC Score, dense",
+            ours.id(),
+            ours.grpc,
+            dense.clone(),
+        ),
+        target("echo", "gRPC Score, dense", echo.id(), echo.port, dense),
     ];
     if let Some(dynamo) = &world.dynamo {
         let body = bodies(dynamo_body);

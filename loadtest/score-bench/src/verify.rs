@@ -27,9 +27,10 @@ type Held = BTreeMap<usize, u32>;
 
 /// Waits until kvatlas answers rightly in every way that is measured.
 pub(crate) async fn ours(kvatlas: &Kvatlas, asked: &[Asked]) -> Result<()> {
-    let requests = grpc::requests(asked);
+    let (requests, dense) = (grpc::requests(asked), grpc::dense_requests(asked));
     let mut caller = Caller::connect(kvatlas.grpc).await?;
-    for (asked, request) in asked.iter().zip(requests.iter()) {
+    let both = requests.iter().chain(dense.iter());
+    for (asked, request) in asked.iter().chain(asked).zip(both) {
         let started = Instant::now();
         loop {
             // Before the first message the model is not known, which is an error.

@@ -113,6 +113,10 @@ async fn answer(
     stop: CancellationToken,
 ) {
     let peer: Option<SocketAddr> = stream.peer_addr().ok();
+    // An answer is written at once; nothing is gained by waiting for more.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(?peer, %error, "the connection may be slow");
+    }
     let place = Arc::new(place);
     let routes = TowerToHyperService::new(router);
     let service = service_fn(|request: Request<Incoming>| {

@@ -28,6 +28,12 @@ use super::status;
 use crate::routes::Routes;
 use crate::scorer::Scorer;
 
+/// The longest piece that a request may come in: a prompt of some ten thousand
+/// tokens in one. Every piece costs the connection a turn of its own, and with the
+/// 16 KiB that HTTP/2 begins with most prompts take several. A connection holds at
+/// most one piece that is not yet complete.
+const FRAME_BYTES: u32 = 256 << 10;
+
 /// How connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrpcSettings {
@@ -116,6 +122,7 @@ pub async fn serve(
         .concurrency_limit_per_connection(settings.per_connection as usize)
         .max_concurrent_streams(settings.per_connection)
         .http2_keepalive_interval(Some(settings.keepalive))
+        .max_frame_size(FRAME_BYTES)
         .add_service(scores.max_decoding_message_size(max))
         .add_service(index.max_decoding_message_size(max))
         .add_service(routes.max_decoding_message_size(limits::ROUTE_MESSAGE_BYTES))

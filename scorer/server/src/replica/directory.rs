@@ -130,6 +130,16 @@ impl Directory {
         self.own_clusters.only()
     }
 
+    /// The cluster that all publishers are listed under, if it is one.
+    #[must_use]
+    pub fn only_cluster(&self) -> Option<&str> {
+        // Names are in the order of their clusters.
+        let (first, _) = self.publishers.first_key_value()?;
+        let (last, _) = self.publishers.last_key_value()?;
+        let (first, last) = (first.0.endpoint.cluster(), last.0.endpoint.cluster());
+        (first == last).then_some(first)
+    }
+
     /// How many publishers there are.
     #[must_use]
     pub fn len(&self) -> usize {

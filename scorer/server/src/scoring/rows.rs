@@ -252,7 +252,8 @@ pub(crate) fn serves(known: &KnownPublisher, model: &str) -> bool {
 /// Best first; equals by name, so that answers do not depend on chance.
 pub(crate) fn sort(rows: &mut [Row]) {
     let tokens = |row: &Row| u64::from(row.matched_blocks()) * u64::from(row.block_size());
-    rows.sort_unstable_by(|a, b| {
+    // Those who hold nothing come in order already, which a stable sort finds.
+    rows.sort_by(|a, b| {
         let score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
         score
             .then_with(|| tokens(b).cmp(&tokens(a)))

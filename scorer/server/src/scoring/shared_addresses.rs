@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto_model::Endpoint;
 
-use super::view::View;
+use super::view::{Directories, View};
 use crate::replica::{Directory, Replicas};
 
 /// Where a reply has room for an address only, an endpoint with one of these is
@@ -36,6 +36,9 @@ impl SharedAddresses {
     ) -> Self {
         let view = View::of(replicas);
         let directories = view.directories();
+        if in_one_cluster(&directories) {
+            return Self::default();
+        }
         let elsewhere = |endpoint: &&Endpoint| {
             let near = directories
                 .iter()
@@ -59,5 +62,16 @@ impl SharedAddresses {
             true => Cow::Owned(endpoint.to_string()),
             false => Cow::Borrowed(endpoint.address()),
         }
+    }
+}
+
+/// Whether all endpoints that are known are of one cluster, as they nearly always
+/// are: nothing needs to be looked up then.
+fn in_one_cluster(directories: &Directories<'_>) -> bool {
+    let filled = directories.iter().filter(|directory| !directory.is_empty());
+    let mut clusters = filled.map(Directory::only_cluster);
+    match clusters.next() {
+        Some(first) => first.is_some() && clusters.all(|cluster| cluster == first),
+        None => true,
     }
 }

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::by_rank::Counts;
 
 /// Instances by tenant: always the one that was asked for.
-pub(super) type MooncakeReply<'a> = BTreeMap<&'a str, BTreeMap<&'a str, MooncakeInstance<'a>>>;
+pub(super) struct MooncakeReply<'a> {
+    tenant: &'a str,
+    counts: &'a Counts<'a>,
+}
+
+/// Written as it goes: the reply lists every instance of a fleet.
+struct Instances<'a>(&'a Counts<'a>);
 
 #[derive(Serialize)]
-pub(super) struct MooncakeInstance<'a> {
+struct MooncakeInstance<'a> {
     longest_matched: u64,
     #[serde(rename = "GPU")]
     gpu: u64,
@@ -22,16 +28,28 @@ pub(super) struct MooncakeInstance<'a> {
     disk: u64,
 }
 
-pub(super) fn reply<'a>(tenant: &'a str, counts: &'a Counts<'_>) -> MooncakeReply<'a> {
-    let instances = counts.iter().map(|(id, counts)| {
-        let instance = MooncakeInstance {
-            longest_matched: counts.longest,
-            gpu: counts.gpu,
-            dp: &counts.ranks,
-            cpu: counts.cpu,
-            disk: counts.disk,
-        };
-        (&**id, instance)
-    });
-    BTreeMap::from([(tenant, instances.collect())])
+pub(super) fn reply<'a>(tenant: &'a str, counts: &'a Counts<'a>) -> MooncakeReply<'a> {
+    MooncakeReply { tenant, counts }
+}
+
+impl Serialize for MooncakeReply<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.tenant, Instances(self.counts))])
+    }
+}
+
+impl Serialize for Instances<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instances = self.0.iter().map(|(id, counts)| {
+            let instance = MooncakeInstance {
+                longest_matched: counts.longest,
+                gpu: counts.gpu,
+                dp: &counts.ranks,
+                cpu: counts.cpu,
+                disk: counts.disk,
+            };
+            (id, instance)
+        });
+        serializer.collect_map(instances)
+    }
 }
