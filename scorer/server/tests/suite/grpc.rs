@@ -70,6 +70,26 @@ async fn score_answers_with_everything_documented() {
 }
 
 #[tokio::test]
+async fn both_forms_of_token_ids_get_the_same_answer() {
+    let world = world_with_one().await;
+    let mut client = ScorerClient::new(serve(&world).await);
+    let list = request("7", "m", tokens(1, 13));
+    let dense = ScoreRequest {
+        input: Some(Input::dense(&tokens(1, 13))),
+        ..list.clone()
+    };
+    let list = client.score(list).await.expect("ok").into_inner();
+    let dense = client.score(dense).await.expect("ok").into_inner();
+    assert_eq!(dense.endpoints[0].matched_tokens, 12);
+    // The store may have been heard in between.
+    let list = ScoreResponse {
+        age_ms: dense.age_ms,
+        ..list
+    };
+    assert_eq!(dense, list);
+}
+
+#[tokio::test]
 async fn failures_are_statuses_with_the_field() {
     let world = world_with_one().await;
     let mut client = ScorerClient::new(serve(&world).await);
