@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Bearer token.
     #[arg(long, default_value = "EMPTY", hide_default_value = true)]
     pub(crate) api_key: String,
-    /// Seconds to run for; without it until Ctrl-C.
+    /// Seconds to run for, with the requests that go ahead; without it until Ctrl-C.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub(crate) time: Option<u64>,
     /// Where each request goes, as CSV.

@@ -16,6 +16,10 @@ use crate::stream::{Stream, StreamError, Usage};
 /// The whole of a request, as the documented tool's client has it.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// How long a finished answer's connection has to end the body, too, and so to serve
+/// the next request.
+const BODY_END: Duration = Duration::from_millis(100);
+
 /// Bytes read of an error's body.
 const ERROR_BYTES: usize = 64 << 10;
 
@@ -69,6 +73,12 @@ pub enum ClientError {
     /// The server says in the middle of the answer that it failed.
     #[error("the server gave up in the middle of the answer")]
     Server,
+    /// The usage cannot be.
+    #[error("the answer's usage.{field} is above 2^40: no server counts so many tokens")]
+    Count {
+        /// Which count.
+        field: &'static str,
+    },
     /// Nothing was generated.
     #[error("the answer has no token")]
     Empty,
@@ -88,7 +98,7 @@ impl ClientError {
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Malformed | Self::Empty | Self::NoUsage => false,
+            Self::Malformed | Self::Count { .. } | Self::Empty | Self::NoUsage => false,
             Self::Connection(_) | Self::Broken(_) | Self::Cut | Self::Server | Self::TimedOut => {
                 true
             }
@@ -168,15 +178,22 @@ impl Client {
             stream.push(bytes).map_err(|error| match error {
                 StreamError::Malformed => ClientError::Malformed,
                 StreamError::Server => ClientError::Server,
+                StreamError::Count { field } => ClientError::Count { field },
             })?;
             if first.is_none() && stream.begun {
                 first = Some(begin.elapsed());
+            }
+            if stream.done {
+                break;
             }
         }
         let all = begin.elapsed();
         if !stream.done {
             return Err(ClientError::Cut);
         }
+        // Servers that leave the body open lose the connection, not the answer.
+        let rest = async { while let Some(Ok(_)) = incoming.frame().await {} };
+        let _ = tokio::time::timeout(BODY_END, rest).await;
         let first = first.ok_or(ClientError::Empty)?;
         Ok(Answer {
             text: stream.text,

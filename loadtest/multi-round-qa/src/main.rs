@@ -23,13 +23,19 @@ async fn main() -> Result<ExitCode> {
         let named = || format!("--process-summary {}", file.display());
         let open = File::open(file).with_context(named)?;
         let tally = read_csv(BufReader::new(open)).with_context(named)?;
-        return said(&tally.summary(0.0, None, 0, 0), args.json.as_deref());
+        // Not before the reading: it may be the same file.
+        let json = created(args.json.as_deref())?;
+        return said(&tally.summary(0.0, None, 0, 0), json);
     }
+    let json = created(args.json.as_deref())?;
     let outcome = measured(&args).await?;
     if let Some(error) = outcome.last_error {
         let count = outcome.summary.failed;
         let error = anyhow::Error::from(error);
         complain(&format!("{count} requests failed, the last one: {error:#}"))?;
+    }
+    if outcome.summary.finished + outcome.summary.failed == 0 {
+        complain("the run ended before any request that counts did: give a longer --time")?;
     }
     if outcome.held_back > 0 {
         let count = outcome.held_back;
@@ -37,7 +43,7 @@ async fn main() -> Result<ExitCode> {
             "{count} users did not join: the server is too slow for --qps"
         ))?;
     }
-    said(&outcome.summary, args.json.as_deref())
+    said(&outcome.summary, json)
 }
 
 async fn measured(args: &Args) -> Result<Outcome> {
@@ -49,9 +55,11 @@ async fn measured(args: &Args) -> Result<Outcome> {
         true => Some(Conversations::read(&args.sharegpt_file, options.rounds)?),
         false => None,
     };
+    let bar = bar(args.time)?;
+    // Whoever sees the file may send a signal.
+    let end = ended(args.time, bar.clone())?;
     let named = || format!("--output {}", args.output.display());
     let mut output = BufWriter::new(File::create(&args.output).with_context(named)?);
-    let bar = bar(args.time)?;
     let (mut since, qps) = (Instant::now(), options.qps);
     let mut progress = |tally: &Tally, on_the_fly: u64, failed: u64| {
         bar.set_message(format!(
@@ -67,7 +75,6 @@ async fn measured(args: &Args) -> Result<Outcome> {
             });
         }
     };
-    let end = ended(args.time, bar.clone());
     let outcome = run(
         client,
         options,
@@ -81,12 +88,12 @@ async fn measured(args: &Args) -> Result<Outcome> {
     Ok(outcome?)
 }
 
-/// Comes to pass when the time is over, or somebody says so.
-async fn ended(seconds: Option<u64>, bar: ProgressBar) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    let over = async {
+/// Comes to pass when the time is over, or somebody says so. Signals count from now
+/// on, the time from the first waiting.
+fn ended(seconds: Option<u64>, bar: ProgressBar) -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let over = async move {
         let (begin, mut tick) = (
             Instant::now(),
             tokio::time::interval(Duration::from_millis(100)),
@@ -96,11 +103,13 @@ async fn ended(seconds: Option<u64>, bar: ProgressBar) {
             bar.set_position(begin.elapsed().as_secs());
         }
     };
-    tokio::select! {
-        () = over => {}
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    Ok(async move {
+        tokio::select! {
+            () = over => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// On standard error, if that is a terminal.
@@ -113,12 +122,21 @@ fn bar(seconds: Option<u64>) -> Result<ProgressBar> {
     Ok(bar)
 }
 
+/// The file of `--json`, before a run that may be long.
+fn created(json: Option<&Path>) -> Result<Option<(&Path, File)>> {
+    let Some(path) = json else {
+        return Ok(None);
+    };
+    let file = File::create(path).with_context(|| format!("--json {}", path.display()))?;
+    Ok(Some((path, file)))
+}
+
 /// The summary, and whether there is anything to sum up.
-fn said(summary: &Summary, json: Option<&Path>) -> Result<ExitCode> {
+fn said(summary: &Summary, json: Option<(&Path, File)>) -> Result<ExitCode> {
     write!(std::io::stdout().lock(), "{summary}")?;
-    if let Some(file) = json {
-        let named = || format!("--json {}", file.display());
-        let mut out = BufWriter::new(File::create(file).with_context(named)?);
+    if let Some((path, file)) = json {
+        let named = || format!("--json {}", path.display());
+        let mut out = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut out, summary).with_context(named)?;
         out.flush().with_context(named)?;
     }

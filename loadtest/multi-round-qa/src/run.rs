@@ -67,7 +67,7 @@ struct Shared {
 
 type Told = Result<Record, ClientError>;
 
-/// Runs until `end` comes to pass. Every finished request is written to `output`.
+/// Runs until `end` comes to pass, be it in the requests that go ahead. Every finished request is written to `output`.
 ///
 /// # Errors
 /// If the options are wrong, the server does not answer at all, or `output` does not
@@ -81,10 +81,14 @@ pub async fn run(
     progress: Progress<'_>,
 ) -> Result<Outcome, RunError> {
     options.validate()?;
+    Record::heading(output).map_err(RunError::Output)?;
+    tokio::pin!(end);
     if options.warm_up {
-        warmed_up(&client, &options)
-            .await
-            .map_err(RunError::WarmUp)?;
+        tokio::select! {
+            biased;
+            () = &mut end => return ended_early(&options, output),
+            warm = warmed_up(&client, &options) => warm.map_err(RunError::WarmUp)?,
+        }
     }
     let shared = Arc::new(Shared {
         client,
@@ -96,9 +100,7 @@ pub async fn run(
     let (tell, mut told) = mpsc::channel(RECORDS);
     let begin = seconds(SystemTime::now());
     let mut crowd = Crowd::new(Arc::clone(&shared), tell);
-    Record::heading(output).map_err(RunError::Output)?;
     let (mut tally, mut failed, mut last_error) = (Tally::default(), 0, None);
-    tokio::pin!(end);
     loop {
         tokio::select! {
             biased;
@@ -125,6 +127,16 @@ pub async fn run(
         summary: tally.summary(shared.options.qps, Some(begin), on_the_fly, failed),
         last_error,
         held_back: crowd.held_back,
+    })
+}
+
+/// Before any request that counts.
+fn ended_early(options: &Options, output: &mut impl Write) -> Result<Outcome, RunError> {
+    output.flush().map_err(RunError::Output)?;
+    Ok(Outcome {
+        summary: Tally::default().summary(options.qps, None, 0, 0),
+        last_error: None,
+        held_back: 0,
     })
 }
 

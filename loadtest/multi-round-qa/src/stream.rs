@@ -1,11 +1,14 @@
 //! Server-sent events of a chat completion, byte by byte.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::history::ANSWER_BYTES;
 
 /// The longest line; a chunk holds a token or the usage.
 const LINE_BYTES: usize = 1 << 20;
+
+/// The most tokens of one answer that a server may count: no model has as many.
+const TOKENS: u64 = 1 << 40;
 
 /// What has come so far.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ pub(crate) struct Stream {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Usage {
     pub(crate) prompt_tokens: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     pub(crate) completion_tokens: u64,
     #[serde(default)]
     pub(crate) prompt_tokens_details: Option<Details>,
@@ -38,7 +41,7 @@ pub(crate) struct Details {
 
 #[derive(Deserialize)]
 struct Chunk {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     choices: Vec<Choice>,
     #[serde(default)]
     usage: Option<Usage>,
@@ -49,7 +52,7 @@ struct Chunk {
 
 #[derive(Deserialize)]
 struct Choice {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_absent")]
     delta: Delta,
 }
 
@@ -68,12 +71,48 @@ pub(crate) enum StreamError {
     Malformed,
     /// The server says that something went wrong.
     Server,
+    /// A count of the usage that cannot be.
+    Count {
+        /// Its name in the usage.
+        field: &'static str,
+    },
+}
+
+/// Some servers write null for what they leave out.
+fn null_as_absent<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+impl Usage {
+    fn check(&self) -> Result<(), StreamError> {
+        let details = self.prompt_tokens_details;
+        let cached = details.and_then(|details| details.cached_tokens);
+        let counts = [
+            ("prompt_tokens", self.prompt_tokens),
+            ("completion_tokens", self.completion_tokens),
+            (
+                "prompt_tokens_details.cached_tokens",
+                cached.unwrap_or_default(),
+            ),
+        ];
+        match counts.into_iter().find(|(_, count)| *count > TOKENS) {
+            Some((field, _)) => Err(StreamError::Count { field }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Stream {
-    /// Takes bytes as they come.
+    /// Takes bytes as they come; those after the end say nothing.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.done {
+                return Ok(());
+            }
             if self.line.len() + part.len() > LINE_BYTES {
                 return Err(StreamError::Malformed);
             }
@@ -102,7 +141,10 @@ impl Stream {
         if chunk.error.is_some() {
             return Err(StreamError::Server);
         }
-        self.usage = chunk.usage.or(self.usage);
+        if let Some(usage) = chunk.usage {
+            usage.check()?;
+            self.usage = Some(usage);
+        }
         let Some(choice) = chunk.choices.into_iter().next() else {
             return Ok(());
         };
@@ -155,6 +197,49 @@ mod tests {
             "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
         stream.push(role.as_bytes()).unwrap();
         assert!(!stream.begun);
+    }
+
+    #[test]
+    fn null_is_as_if_absent() {
+        let mut stream = Stream::default();
+        let wire = "data: {\"choices\":[{\"delta\":null,\"finish_reason\":\"stop\"}],\"error\":null}\n\n\
+            data: {\"choices\":null,\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":null,\"prompt_tokens_details\":null}}\n\n";
+        stream.push(wire.as_bytes()).unwrap();
+        let usage = stream.usage.unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (7, 0));
+        assert!(!stream.begun);
+    }
+
+    #[test]
+    fn counts_that_cannot_be_are_named() {
+        let push = |usage: &str| {
+            let wire = format!("data: {{\"usage\":{{{usage}}}}}\n");
+            Stream::default().push(wire.as_bytes())
+        };
+        let (most, above) = (TOKENS, TOKENS + 1);
+        let all = format!("\"prompt_tokens\":{most},\"completion_tokens\":{most}");
+        assert_eq!(push(&all), Ok(()));
+        for (usage, field) in [
+            (format!("\"prompt_tokens\":{above}"), "prompt_tokens"),
+            (
+                format!("\"prompt_tokens\":1,\"completion_tokens\":{}", u64::MAX),
+                "completion_tokens",
+            ),
+            (
+                format!("{all},\"prompt_tokens_details\":{{\"cached_tokens\":{above}}}"),
+                "prompt_tokens_details.cached_tokens",
+            ),
+        ] {
+            assert_eq!(push(&usage), Err(StreamError::Count { field }));
+        }
+    }
+
+    #[test]
+    fn nothing_counts_after_the_end() {
+        let mut stream = Stream::default();
+        stream.push(b"data: [DONE]\n\ndata: <html>\n").unwrap();
+        stream.push(b"data: <html>\n").unwrap();
+        assert!(stream.done);
     }
 
     #[test]

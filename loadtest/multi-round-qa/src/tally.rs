@@ -51,11 +51,13 @@ impl Tally {
     /// One more.
     pub fn add(&mut self, record: &Record) {
         self.finished += 1;
-        self.prompt_tokens += record.prompt_tokens;
-        self.generation_tokens += record.generation_tokens;
+        // Files that are read back may say anything.
+        let add = |sum: &mut u64, tokens: u64| *sum = sum.saturating_add(tokens);
+        add(&mut self.prompt_tokens, record.prompt_tokens);
+        add(&mut self.generation_tokens, record.generation_tokens);
         if let Some(tokens) = record.cached_tokens {
-            self.cached_tokens += tokens;
-            self.cached_of += record.prompt_tokens;
+            add(&mut self.cached_tokens, tokens);
+            add(&mut self.cached_of, record.prompt_tokens);
         }
         self.ttft += record.ttft;
         // An answer of one token has no time of its own.
@@ -239,6 +241,21 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn sums_end_at_the_range() {
+        let most = Record {
+            prompt_tokens: u64::MAX,
+            generation_tokens: u64::MAX,
+            cached_tokens: Some(u64::MAX),
+            ..record(0.5, 100.0)
+        };
+        let mut tally = Tally::default();
+        tally.add(&most);
+        tally.add(&most);
+        let summary = tally.summary(1.0, None, 0, 0);
+        assert_eq!((summary.finished, summary.hit_rate), (2, Some(1.0)));
     }
 
     #[test]
