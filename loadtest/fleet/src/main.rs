@@ -6,6 +6,7 @@ mod wall_command;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ fn main() -> Result<ExitCode> {
 
 fn climb(ladder: &Ladder) -> Result<()> {
     let options = ladder.options()?;
+    let json = created("--json", ladder.json.as_deref())?;
+    // Drawn over later.
+    created("--plot", ladder.plot.as_deref())?;
     let strategies = ladder.strategies();
     let bars = bars(&strategies);
     let told = |place: usize, done: usize, all: usize, now: Duration| {
@@ -38,7 +42,7 @@ fn climb(ladder: &Ladder) -> Result<()> {
     };
     let report = run(&options, &strategies, ladder.threads, &told)?;
     print(&report, ladder.stages)?;
-    write(&report, ladder)
+    write(&report, ladder, json)
 }
 
 /// One per strategy, on standard error, if that is a terminal.
@@ -65,15 +69,27 @@ fn print(report: &Report, stages: bool) -> Result<()> {
     Ok(())
 }
 
-fn write(report: &Report, ladder: &Ladder) -> Result<()> {
-    if let Some(file) = &ladder.json {
-        let named = || format!("--json {}", file.display());
-        let mut out = BufWriter::new(File::create(file).with_context(named)?);
-        serde_json::to_writer_pretty(&mut out, report).with_context(named)?;
-        out.flush().with_context(named)?;
+/// A flag's file, before a run that takes long.
+fn created(flag: &str, file: Option<&Path>) -> Result<Option<File>> {
+    let create = |file: &Path| {
+        let named = || format!("{flag} {}", file.display());
+        File::create(file).with_context(named)
+    };
+    file.map(create).transpose()
+}
+
+fn write(report: &Report, ladder: &Ladder, json: Option<File>) -> Result<()> {
+    if let Some(file) = json {
+        write_json(report, file).context("--json")?;
     }
     if let Some(file) = &ladder.plot {
         plot(report, file)?;
     }
     Ok(())
+}
+
+fn write_json(report: &impl serde::Serialize, file: File) -> Result<()> {
+    let mut out = BufWriter::new(file);
+    serde_json::to_writer_pretty(&mut out, report)?;
+    Ok(out.flush()?)
 }

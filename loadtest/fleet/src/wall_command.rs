@@ -1,6 +1,6 @@
 //! `loadtest-fleet wall`: both clocks, and whether they agree.
 
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(crate) struct Wall {
     #[arg(long, default_value_t = 16)]
     repeats: u64,
     /// Percentage points by which hit rates may differ.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 2.0, value_parser = points)]
     points: f64,
     /// The kvatlas binary; default: the one beside this program.
     #[arg(long)]
@@ -67,12 +67,15 @@ pub(crate) struct Wall {
 impl Wall {
     /// Runs, prints, judges: fails where a hit rate is too far off.
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        let json = crate::created("--json", self.json.as_deref())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         let report = runtime.block_on(self.until_interrupted())?;
         write!(std::io::stdout().lock(), "{}", wall_table(&report))?;
-        self.write(&report)?;
+        if let Some(file) = json {
+            crate::write_json(&report, file).context("--json")?;
+        }
         let runs = report.runs.iter();
         let apart: Vec<_> = runs.filter(|run| !run.agrees(self.points)).collect();
         for run in &apart {
@@ -134,16 +137,13 @@ impl Wall {
         }
         options
     }
+}
 
-    fn write(&self, report: &WallReport) -> Result<()> {
-        let Some(file) = &self.json else {
-            return Ok(());
-        };
-        let named = || format!("--json {}", file.display());
-        let mut out = BufWriter::new(std::fs::File::create(file).with_context(named)?);
-        serde_json::to_writer_pretty(&mut out, report).with_context(named)?;
-        out.flush().with_context(named)
-    }
+/// Hit rates are never further apart than 100; NaN would accept none.
+fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse().ok();
+    let points = points.filter(|points| (0.0..=100.0).contains(points));
+    points.ok_or_else(|| "give percentage points from 0 to 100".to_owned())
 }
 
 fn said(line: &str) {
