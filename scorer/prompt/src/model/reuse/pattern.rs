@@ -56,34 +56,63 @@ impl Pattern {
 
 /// The pattern without its look-aheads, if it has only what means the same in
 /// Oniguruma: no possessive or doubled repetitions, no flags but `(?i:`, no named
-/// groups, no operations on classes.
+/// groups, no operations on classes and no classes in classes (POSIX ones have other
+/// characters there), no escapes but those of [`escape_bytes`].
 fn plain(source: &str) -> Option<String> {
+    // Without regard to case, `ﬁ` is also two letters there.
+    if source.contains("(?i:") && !source.is_ascii() {
+        return None;
+    }
     let mut plain = String::with_capacity(source.len());
-    let mut classes = 0_usize;
+    let mut in_class = false;
     let mut rest = source;
     while let Some(c) = rest.chars().next() {
-        if classes == 0 && rest.starts_with(BEFORE_LAST_SPACE) {
+        if !in_class && rest.starts_with(BEFORE_LAST_SPACE) {
             plain.push_str(SPACES);
             rest = &rest[BEFORE_LAST_SPACE.len()..];
             continue;
         }
         let after = &rest[c.len_utf8()..];
-        match (c, classes) {
-            ('[', _) => classes += 1,
-            (']', 1..) => classes -= 1,
-            ('-' | '&' | '~', 1..) if after.starts_with(c) => return None,
-            ('*' | '+' | '?', 0) if after.starts_with('+') => return None,
-            ('{', 0) if is_count_with_sign(after) => return None,
-            ('(', 0) if after.starts_with('?') && !is_plain_group(after) => return None,
+        let mut taken = c.len_utf8();
+        match (c, in_class) {
+            ('\\', _) => taken += escape_bytes(after)?,
+            ('[', true) => return None,
+            ('[', false) if begins_with_bracket(after) => return None,
+            ('[', false) => in_class = true,
+            (']', true) => in_class = false,
+            ('-' | '&' | '~', true) if after.starts_with(c) => return None,
+            ('*' | '+' | '?', false) if after.starts_with('+') => return None,
+            ('{', false) if is_count_with_sign(after) => return None,
+            ('(', false) if after.starts_with('?') && !is_plain_group(after) => return None,
             _ => {}
         }
-        // What is escaped is taken along unseen.
-        let escaped = after.chars().next().filter(|_| c == '\\');
-        let taken = c.len_utf8() + escaped.map_or(0, char::len_utf8);
         plain.push_str(&rest[..taken]);
         rest = &rest[taken..];
     }
     Some(plain)
+}
+
+/// Bytes of an escape after its backslash, if it means the same in Oniguruma: others
+/// (`\U`, `\h`, `\R`) are a character in one dialect and a class or nothing in the other.
+fn escape_bytes(rest: &str) -> Option<usize> {
+    match rest.chars().next()? {
+        'p' | 'P' => {
+            let name = rest[1..].strip_prefix('{')?;
+            let end = name.find('}')?;
+            let is_name = |c: char| c.is_ascii_alphabetic() || c == '_';
+            let known = end > 0 && name[..end].chars().all(is_name);
+            known.then_some("p{}".len() + end)
+        }
+        's' | 'S' | 'd' | 'w' | 'r' | 'n' | 't' => Some(1),
+        c if c.is_ascii_punctuation() => Some(1),
+        _ => None,
+    }
+}
+
+/// Whether a class has `]` first, from after its `[`: a character in one dialect,
+/// and sometimes the class's end in the other.
+fn begins_with_bracket(rest: &str) -> bool {
+    rest.strip_prefix('^').unwrap_or(rest).starts_with(']')
 }
 
 /// `{2}+` and `{2}?`, from after the brace.

@@ -179,6 +179,16 @@ fn patterns_are_understood_or_refused() {
         r"\p{L}*",
         r"(?>a)|\s+",
         r"[\S&&a]",
+        r"\p{L}+[[:punct:]]?|[^\s\p{L}]+|\s+",
+        r"\p{L}+[]\n--\n]?|[^\s\p{L}]+|\s+",
+        r"[^]a]|\s+",
+        r"[0-9]+|[ ]|\U0000000a",
+        r"\x20|\p{L}",
+        r"\p{^L}|\s+",
+        r"\pL|\s+",
+        r"\p{L}+|\R|\h",
+        r"(?i:[[^\p{Lo}\p{Ll}]])\n|\s+",
+        r"(?i:ﬁ)\n|\p{L}+|\s+",
     ] {
         assert!(Pattern::parse(source).is_err(), "{source}");
     }
