@@ -83,6 +83,7 @@ impl Checker {
     /// An answer that blames the question is.
     fn note(&self, status: &Status) {
         match status.code() {
+            _ if is_of_the_connection(status) => self.findings.count("checks_unanswered", 1),
             tonic::Code::InvalidArgument | tonic::Code::Internal | tonic::Code::Unimplemented => {
                 let what = format!("{}: {status}", self.name);
                 self.findings.violation("answer", what);
@@ -225,6 +226,12 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// Whether it is not the scorer that says so, but our side of a connection that
+/// ended: a scorer that stops closes them, and a question may cross that.
+pub(crate) fn is_of_the_connection(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
 }
 
 /// Blocks matched by the endpoint with this address.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use crate::checker::best;
+use crate::checker::{best, is_of_the_connection};
 use crate::client::Client;
 use crate::cluster::Scorer;
 use crate::findings::Findings;
@@ -111,7 +111,9 @@ impl Caller {
                 Err(status) => {
                     let code = status.code();
                     tried.push(format!("scorer {index}: {code:?} {}", status.message()));
-                    if !matches!(code, Code::Unavailable | Code::Unknown | Code::Cancelled) {
+                    let is_passing =
+                        matches!(code, Code::Unavailable | Code::Unknown | Code::Cancelled);
+                    if !is_passing && !is_of_the_connection(&status) {
                         break;
                     }
                     self.findings.count("scores_retried", 1);
