@@ -9,7 +9,7 @@ pub struct IndexLimits {
 }
 
 impl Default for IndexLimits {
-    /// Eight GiB: about 350 million blocks.
+    /// Eight GiB: about 300 million blocks.
     fn default() -> Self {
         Self { max_bytes: 8 << 30 }
     }

@@ -141,8 +141,7 @@ impl Writer {
             self.wake();
         }
         self.drop_empty_pages(true);
-        self.fit_table(budget);
-        self.is_untidy()
+        self.fit_table(budget) || self.is_untidy()
     }
 
     pub(crate) fn stats(&self) -> IndexStats {

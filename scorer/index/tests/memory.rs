@@ -180,3 +180,18 @@ fn beyond_the_limit_blocks_are_refused_and_counted() {
     assert_eq!(index.overflowed(), refused, "there is room again");
     assert_eq!(blocks_of(&index, 2, 0..100_000), 20_000);
 }
+
+#[test]
+fn idle_upkeep_goes_on_until_all_of_the_table_fits() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    index.apply(&began(1));
+    index.apply(&stored(1, 0..60_000));
+    // Too little goes for a piece to shrink at once, but enough to be worth it.
+    index.apply(&removed(1, 0..30_000));
+    let before = index.bytes();
+    while index.sweep(1_000) {}
+    let fits = index.bytes();
+    assert!(fits < before, "{fits} of {before}");
+    while index.sweep(10_000_000) {}
+    assert_eq!(index.bytes(), fits, "nothing was left to give back");
+}

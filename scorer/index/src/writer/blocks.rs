@@ -213,19 +213,20 @@ impl Writer {
     }
 
     /// Makes pieces of the table fit what is in them, as many as have so many
-    /// places together.
-    pub(super) fn fit_table(&mut self, places: usize) {
+    /// places together; whether more are left.
+    pub(super) fn fit_table(&mut self, places: usize) -> bool {
         let mut left = places;
         for sub in 0..self.core.table.len() {
             let len = self.core.table[sub].len();
             if let Some(fit) = shrink_to(self.counts[sub], len, true) {
                 self.rebuild(sub, fit);
                 let Some(rest) = left.checked_sub(len) else {
-                    return;
+                    return true;
                 };
                 left = rest;
             }
         }
+        false
     }
 
     fn rebuild(&mut self, sub: usize, len: usize) {
