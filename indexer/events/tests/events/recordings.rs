@@ -128,6 +128,18 @@ fn live_streams_decode_completely() {
     }
 }
 
+/// The payloads of every recorded live message.
+pub(crate) fn live_payloads() -> Vec<Bytes> {
+    let traces = TRACES.map(|(name, _)| format!("traces/{name}.events.jsonl"));
+    let experiments = EXPERIMENTS.map(|(name, _)| format!("experiments/{name}.jsonl"));
+    let lines = traces
+        .iter()
+        .chain(&experiments)
+        .flat_map(|file| lines(file));
+    let payloads = lines.filter(|line| line.get("payload_b64").is_some());
+    payloads.map(|line| base64(&line["payload_b64"])).collect()
+}
+
 fn decode_live(line: &Value) -> Decoded {
     let topic = line["topic"].as_str().unwrap();
     let frames = [

@@ -135,7 +135,7 @@ pub(crate) fn imports_of(package: &str) -> Option<Allowed> {
 pub(crate) fn owners_of(library: &str) -> Option<&'static [&'static str]> {
     Some(match library {
         "zeromq" => &["indexer-ingest", "services-kvatlas"],
-        "rmp" | "rmp-serde" => &["indexer-events"],
+        "rmp" | "rmp-serde" | "rmpv" => &["indexer-events"],
         // Simulated engines have tokenizers, as real ones do.
         "tokenizers" => &["scorer-prompt", "loadtest-engine-sim"],
         "minijinja" | "minijinja-contrib" => &["scorer-prompt"],
