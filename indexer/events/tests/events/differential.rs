@@ -77,8 +77,8 @@ fn made_up_messages_mean_the_same_to_a_slow_decoder() {
     // Or the messages tell nothing.
     assert!(tally.whole > 1_600, "{tally:?}");
     assert!(tally.with_errors > 1_600, "{tally:?}");
-    assert!(tally.refused > 200, "{tally:?}");
-    assert!(tally.unreadable > 200, "{tally:?}");
+    assert!(tally.refused > 1_000, "{tally:?}");
+    assert!(tally.unreadable > 100, "{tally:?}");
     assert_eq!(tally.too_deep, 0, "{tally:?}");
 }
 
