@@ -5,9 +5,12 @@
 //! again only after the epoch has moved ([`Arena::wake`]), because a lookup may
 //! still be looking at it.
 
-use crate::page::PAGE;
+use crate::page::{GROUP, PAGE};
 
 const WORDS: usize = PAGE / 64;
+
+/// Bits of a group that begins at bit 0.
+const GROUP_BITS: u64 = (1 << GROUP) - 1;
 
 /// Pages looked at per search for one with room.
 const SCAN: usize = 64;
@@ -36,6 +39,8 @@ struct PageBook {
 pub(crate) enum Seek {
     /// Empty ones, and well-filled ones only if much is free altogether.
     Roomy,
+    /// The same, and from the begin of a group on: for many blocks.
+    Aligned,
     /// Empty ones, and not those of new runs: for blocks that are moved together.
     Packed,
     /// Any with a free slot.
@@ -59,6 +64,8 @@ pub(crate) struct Arena {
     /// Pages that exist.
     present: usize,
     resting: Vec<u32>,
+    /// First slots of groups that rest as a whole.
+    resting_groups: Vec<u32>,
     scan: usize,
 }
 
@@ -66,7 +73,8 @@ impl Arena {
     /// Bytes of the books, not of the pages.
     pub(crate) fn bytes(&self) -> usize {
         self.books.capacity() * size_of::<PageBook>()
-            + (self.empty.capacity() + self.absent.capacity() + self.resting.capacity()) * 4
+            + (self.empty.capacity() + self.absent.capacity()) * 4
+            + (self.resting.capacity() + self.resting_groups.capacity()) * 4
     }
 
     /// Pages that exist.
@@ -84,13 +92,13 @@ impl Arena {
     }
 
     /// Free slots, those at rest not counted.
-    pub(crate) fn free(&self) -> usize {
+    pub(crate) fn usable(&self) -> usize {
         self.free
     }
 
     /// Slots given back and not usable yet.
     pub(crate) fn resting(&self) -> usize {
-        self.resting.len()
+        self.resting.len() + self.resting_groups.len() * GROUP
     }
 
     /// Takes a slot, if possible the one after `after`.
@@ -101,8 +109,11 @@ impl Arena {
             return Some(self.mark_taken(next));
         }
         loop {
-            let frontier = self.frontier(seek);
-            if let Some(slot) = frontier.and_then(|frontier| self.first_free(frontier)) {
+            let slot = self.frontier(seek).and_then(|from| match seek {
+                Seek::Aligned => self.first_group(from).or_else(|| self.first_free(from)),
+                _ => self.first_free(from),
+            });
+            if let Some(slot) = slot {
                 *self.frontier_mut(seek) =
                     Some(slot + 1).filter(|next| !(*next as usize).is_multiple_of(PAGE));
                 return Some(self.mark_taken(slot));
@@ -115,7 +126,7 @@ impl Arena {
     fn frontier(&self, seek: Seek) -> Option<u32> {
         match seek {
             Seek::Packed => self.packing,
-            Seek::Roomy | Seek::Any => self.frontier,
+            Seek::Roomy | Seek::Aligned | Seek::Any => self.frontier,
         }
     }
 
@@ -123,8 +134,34 @@ impl Arena {
     fn frontier_mut(&mut self, seek: Seek) -> &mut Option<u32> {
         match seek {
             Seek::Packed => &mut self.packing,
-            Seek::Roomy | Seek::Any => &mut self.frontier,
+            Seek::Roomy | Seek::Aligned | Seek::Any => &mut self.frontier,
         }
+    }
+
+    /// The first slot of the group that a run would go on with, if all of that is
+    /// free: right after `after`, or where a new run would begin.
+    #[inline]
+    pub(crate) fn next_group(&self, after: u32) -> Option<u32> {
+        let next = after.checked_add(1)?;
+        if !self.is_free(next) {
+            return self.first_group(self.frontier?);
+        }
+        if !(next as usize).is_multiple_of(GROUP) {
+            return None;
+        }
+        let (page, word, bit) = split(next);
+        let group = bit * GROUP_BITS;
+        (self.books[page].free[word] & group == group).then_some(next)
+    }
+
+    /// Takes a group that [`Arena::next_group`] has just named.
+    #[inline]
+    pub(crate) fn take_group(&mut self, first: u32) {
+        let (page, word, bit) = split(first);
+        let book = &mut self.books[page];
+        book.free[word] &= !(bit * GROUP_BITS);
+        book.free_count -= GROUP as u16;
+        self.free -= GROUP;
     }
 
     /// Gives a slot back, to rest.
@@ -133,29 +170,46 @@ impl Arena {
         self.resting.push(slot);
     }
 
+    /// Gives all slots of a group back, to rest.
+    #[inline]
+    pub(crate) fn rest_group(&mut self, first: u32) {
+        self.resting_groups.push(first);
+    }
+
     /// Makes the slots at rest usable. The epoch has moved since they were given.
     pub(crate) fn wake(&mut self) {
         let mut resting = std::mem::take(&mut self.resting);
-        for slot in resting.drain(..) {
-            let (page, word, bit) = split(slot);
-            let book = &mut self.books[page];
-            book.free[word] |= bit;
-            book.free_count += 1;
-            let emptied = usize::from(book.free_count) == PAGE;
-            match book.state {
-                State::Victim if emptied => {
-                    book.state = State::Open;
-                    self.free += PAGE;
-                }
-                State::Open => self.free += 1,
-                State::Victim | State::Absent => {}
-            }
-            if emptied && !book.listed {
-                book.listed = true;
-                self.empty.push(page as u32);
-            }
-        }
+        resting.drain(..).for_each(|slot| self.free(slot, 1));
         self.resting = resting;
+        let mut resting = std::mem::take(&mut self.resting_groups);
+        resting.drain(..).for_each(|first| self.free(first, GROUP));
+        self.resting_groups = resting;
+    }
+
+    /// Makes slots of one group usable.
+    #[inline]
+    fn free(&mut self, first: u32, slots: usize) {
+        let (page, word, bit) = split(first);
+        let book = &mut self.books[page];
+        book.free[word] |= if slots == GROUP {
+            bit * GROUP_BITS
+        } else {
+            bit
+        };
+        book.free_count += slots as u16;
+        let emptied = usize::from(book.free_count) == PAGE;
+        match book.state {
+            State::Victim if emptied => {
+                book.state = State::Open;
+                self.free += PAGE;
+            }
+            State::Open => self.free += slots,
+            State::Victim | State::Absent => {}
+        }
+        if emptied && !book.listed {
+            book.listed = true;
+            self.empty.push(page as u32);
+        }
     }
 
     /// The number that the next new page should have.
@@ -245,8 +299,10 @@ impl Arena {
             }
         }
         let page = match seek {
-            Seek::Roomy if self.free < self.present * PAGE / 4 => None,
-            Seek::Roomy => self.scan_for(SCAN, |_, book| usize::from(book.free_count) >= PAGE / 8),
+            Seek::Roomy | Seek::Aligned if self.free < self.present * PAGE / 4 => None,
+            Seek::Roomy | Seek::Aligned => {
+                self.scan_for(SCAN, |_, book| usize::from(book.free_count) >= PAGE / 8)
+            }
             Seek::Packed => None,
             Seek::Any if self.free == 0 => None,
             Seek::Any => self
@@ -280,6 +336,18 @@ impl Arena {
     /// The first free slot of the page of `from`, from there on.
     #[inline]
     fn first_free(&self, from: u32) -> Option<u32> {
+        self.first(from, |free| free)
+    }
+
+    /// The first group with nothing but free slots, likewise.
+    #[inline]
+    fn first_group(&self, from: u32) -> Option<u32> {
+        self.first(from, whole_groups)
+    }
+
+    /// The first slot that `wanted` finds among the free ones of a word.
+    #[inline]
+    fn first(&self, from: u32, wanted: impl Fn(u64) -> u64) -> Option<u32> {
         let (page, first, bit) = split(from);
         let book = self
             .books
@@ -287,9 +355,9 @@ impl Arena {
             .filter(|book| book.state == State::Open)?;
         for word in first..WORDS {
             let behind = if word == first { !(bit - 1) } else { !0 };
-            let free = book.free[word] & behind;
-            if free != 0 {
-                return Some((page * PAGE + word * 64) as u32 + free.trailing_zeros());
+            let found = wanted(book.free[word] & behind);
+            if found != 0 {
+                return Some((page * PAGE + word * 64) as u32 + found.trailing_zeros());
             }
         }
         None
@@ -304,6 +372,15 @@ impl Arena {
         self.free -= 1;
         slot
     }
+}
+
+/// The first bit of every group that has all its bits.
+#[inline]
+fn whole_groups(mut free: u64) -> u64 {
+    free &= free >> 1;
+    free &= free >> 2;
+    free &= free >> 4;
+    free & (u64::MAX / GROUP_BITS)
 }
 
 /// Page, word in its map, bit in that.

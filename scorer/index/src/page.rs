@@ -159,6 +159,22 @@ impl Page {
         self.put_set(offset, set);
     }
 
+    /// Puts eight blocks into a group of free slots, the keys before the sets.
+    #[inline]
+    pub(crate) fn put_new_group(
+        &self,
+        offset: usize,
+        keys: &[BlockKey; GROUP],
+        set: SetId,
+        shares: &Shares,
+    ) {
+        self.sums[offset / GROUP].store(shares.sum(keys), Ordering::Relaxed);
+        for (place, key) in self.keys[offset..][..GROUP].iter().zip(keys) {
+            place.store(key.0, Ordering::Relaxed);
+        }
+        self.put_group(offset, set);
+    }
+
     /// Says of the group of a slot whether all its blocks have one set.
     #[inline]
     pub(crate) fn settle(&self, offset: usize) {

@@ -41,7 +41,7 @@ const PAST: u64 = 1 << 56;
 const MANY: u64 = 0xff << 56;
 
 /// Where a key belongs.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct KeyHash {
     /// Which piece.
     pub(crate) sub: usize,
@@ -185,6 +185,35 @@ impl SubTable {
         let mut alike = self.scan(self.home(tag), tag).alike();
         let at = alike.find(|at| self.get(*at).tag == tag)?;
         Some(self.get(at).slot)
+    }
+
+    /// Whether no entry has the tag.
+    #[inline]
+    pub(crate) fn is_absent(&self, tag: u32) -> bool {
+        self.search(tag, |entry| entry.tag == tag).is_none()
+    }
+
+    /// Where the entry is that says this of a tag.
+    #[inline]
+    pub(crate) fn position(&self, tag: u32, slot: u32) -> Option<usize> {
+        self.search(tag, |entry| entry == Entry { tag, slot })
+    }
+
+    /// The first entry that suits among those that may have the tag.
+    #[inline]
+    fn search(&self, tag: u32, suits: impl Fn(Entry) -> bool) -> Option<usize> {
+        let mut bucket = self.home(tag);
+        for _ in 0..self.span() {
+            let scan = self.scan(bucket, tag);
+            if let Some(at) = scan.alike().find(|at| suits(self.get(*at))) {
+                return Some(at);
+            }
+            if scan.is_last() {
+                return None;
+            }
+            bucket = self.next(bucket);
+        }
+        None
     }
 
     /// Asks for the memory that a search for the tag begins with.

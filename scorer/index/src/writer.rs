@@ -13,6 +13,7 @@ mod ahead;
 mod blocks;
 mod changes;
 mod compact;
+mod groups;
 mod sweep;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -191,7 +192,7 @@ impl Writer {
         let slots = self.arena.present() * PAGE;
         let worth = REST_MIN.max(slots / 64);
         let resting = self.arena.resting() + self.sets.resting();
-        let short = self.arena.free() < CHUNK && self.room() < PAGE * 64;
+        let short = self.arena.usable() < CHUNK && self.room() < PAGE * 64;
         if resting >= worth || (short && resting > 0) {
             self.wake();
         }

@@ -43,10 +43,6 @@ impl<'a> Ahead<'a> {
         self.expects_blocks = expects;
     }
 
-    pub(super) fn key(&self, at: usize) -> u64 {
-        self.keys[at].0
-    }
-
     /// The hash of the key at a place; places only grow.
     #[inline]
     pub(super) fn hash(&mut self, core: &Core, at: usize) -> KeyHash {

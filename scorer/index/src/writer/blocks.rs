@@ -56,7 +56,7 @@ impl Writer {
         Probe::Vacant { at: vacant }
     }
 
-    /// Adds a block that has no entry, if possible right after the slot `after`;
+    /// Adds a block that has no entry, if possible right after the slot `after`, else as `seek` says;
     /// its entry goes to `at`. Its set must have been counted; `None` if there is
     /// no memory.
     #[inline]
@@ -64,14 +64,14 @@ impl Writer {
         &mut self,
         (key, hash, at): (u64, KeyHash, Option<usize>),
         set: SetId,
-        after: Option<u32>,
+        (after, seek): (Option<u32>, Seek),
     ) -> Option<u32> {
         let at = match self.make_entry_room(hash.sub) {
             Room::Enough => at?,
             Room::Rebuilt => self.core.table[hash.sub].vacancy(hash.tag),
             Room::None => return None,
         };
-        let slot = self.take_slot(after, Seek::Roomy)?;
+        let slot = self.take_slot(after, seek)?;
         self.put(slot, key, set);
         self.core.table[hash.sub].insert(at, hash.tag, slot);
         self.counts[hash.sub] += 1;
@@ -81,38 +81,45 @@ impl Writer {
 
     /// Drops the blocks in some slots, whose sets have become empty.
     pub(super) fn drop_blocks(&mut self, slots: &[u32]) {
-        let (mut keys, mut hashes) = ([0; TOUCH], [KeyHash::default(); TOUCH]);
+        let mut hashes = [KeyHash::default(); TOUCH];
         for slots in slots.chunks(TOUCH) {
             for (at, slot) in slots.iter().enumerate() {
                 let page = self.core.page(*slot);
-                keys[at] = page.map_or(0, |(page, offset)| page.key(offset));
-                hashes[at] = self.core.prefetch_entry(keys[at]);
+                let key = page.map_or(0, |(page, offset)| page.key(offset));
+                hashes[at] = self.core.prefetch_entry(key);
             }
             for at in 0..slots.len() {
-                self.drop_key(keys[at], hashes[at]);
+                self.drop_block(slots[at], hashes[at]);
             }
         }
     }
 
-    /// Drops the block with a key, whose set has become empty.
+    /// Drops the block in a slot, whose set has become empty.
     #[inline]
-    pub(super) fn drop_key(&mut self, key: u64, hash: KeyHash) {
-        let Probe::Found { at, slot } = self.probe(hash, key) else {
-            return;
-        };
+    pub(super) fn drop_block(&mut self, slot: u32, hash: KeyHash) {
         if let Ok((page, offset)) = self.core.page(slot) {
             page.put_set(offset, SetId::EMPTY);
         }
+        if self.unlist(slot, hash) {
+            self.arena.rest(slot);
+            self.blocks -= 1;
+        }
+    }
+
+    /// Takes the entry of a slot out of the table; whether there was one.
+    #[inline]
+    pub(super) fn unlist(&mut self, slot: u32, hash: KeyHash) -> bool {
         let table = &self.core.table[hash.sub];
+        let Some(at) = table.position(hash.tag, slot) else {
+            return false;
+        };
         table.remove(at, hash.tag);
         let live = &mut self.counts[hash.sub];
         *live -= 1;
-        let shrunk = shrink_to(*live, table.len(), false);
-        self.arena.rest(slot);
-        self.blocks -= 1;
-        if let Some(len) = shrunk {
+        if let Some(len) = shrink_to(*live, table.len(), false) {
             self.rebuild(hash.sub, len);
         }
+        true
     }
 
     /// Drops a block although somebody holds it, because there is no memory to

@@ -9,40 +9,49 @@ use proto_model::{BlockKey, Medium};
 use super::ahead::Ahead;
 use super::blocks::Probe;
 use super::{CHUNK, SWEEP_PER_KEY, Writer};
+use crate::arena::Seek;
 use crate::intern::{Edit, SetsFull};
 use crate::page::GROUP;
 use crate::set_id::SetId;
 use crate::table::KeyHash;
 
-/// The last place of a group.
-const LAST: usize = GROUP - 1;
+/// As many new blocks are worth a few unused slots before them.
+const LONG: usize = 64;
 
 /// The last change of a set, and how many blocks have made it.
 #[derive(Debug, Default)]
-struct Step {
+pub(super) struct Step {
     known: Option<(SetId, SetId)>,
-    blocks: u32,
+    pub(super) blocks: u32,
 }
 
 impl Writer {
     pub(super) fn store(&mut self, slot: u32, medium: Medium, keys: &[BlockKey]) {
         let edit = Edit::Add { slot, medium };
         let (mut last, mut ahead) = (None, Ahead::new(keys));
-        let mut at = 0;
+        let (mut at, mut is_fresh) = (0, false);
         while at < keys.len() {
             let end = keys.len().min(at + CHUNK);
             self.keep_books((end - at) * SWEEP_PER_KEY);
             let (mut step, mut stored) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
-                    && let Ok(joined) = self.join_group(first.slot, edit, &mut step)
+                    && let Ok(joined) = self.join_group(&first, edit, &mut step)
                 {
                     stored += i64::from(joined);
                     last = Some(first.end());
                     at += GROUP;
                     continue;
                 }
+                if is_fresh && let Some(end) = self.store_group(&mut ahead, (keys, at), edit, last)
+                {
+                    stored += GROUP as i64;
+                    last = Some(end);
+                    at += GROUP;
+                    continue;
+                }
                 let key = keys[at].0;
+                is_fresh = false;
                 let result = match self.near(key, last) {
                     Some(slot) => self.join(slot, edit, &mut step),
                     None => {
@@ -51,7 +60,11 @@ impl Writer {
                         ahead.expect_blocks(matches!(probe, Probe::Found { .. }));
                         match probe {
                             Probe::Found { slot, .. } => self.join(slot, edit, &mut step),
-                            Probe::Vacant { at } => self.store_new((key, hash, at), edit, last),
+                            Probe::Vacant { at: place } => {
+                                is_fresh = true;
+                                let seek = seek(keys.len() - at);
+                                self.store_new((key, hash, place), edit, (last, seek))
+                            }
                         }
                     }
                 };
@@ -80,10 +93,10 @@ impl Writer {
             let (mut step, mut removed) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
-                    && let Some(left) = self.leave_group(first.slot, edit, &mut step)
+                    && let Some(left) = self.leave_group(&first, edit, &mut step)
                 {
                     if matches!(left, Left::Nobody) {
-                        (at..at + GROUP).for_each(|at| self.drop_ahead(&mut ahead, at));
+                        self.drop_group(&first, &mut ahead, at);
                     }
                     removed += GROUP as i64;
                     last = Some(first.end());
@@ -107,7 +120,8 @@ impl Writer {
                         Left::Others => removed += 1,
                         Left::Nobody => {
                             removed += 1;
-                            self.drop_ahead(&mut ahead, at);
+                            let hash = ahead.hash(self.core(), at);
+                            self.drop_block(found, hash);
                         }
                     }
                 }
@@ -119,77 +133,16 @@ impl Writer {
         self.settle_group();
     }
 
-    fn drop_ahead(&mut self, ahead: &mut Ahead<'_>, at: usize) {
-        let hash = ahead.hash(self.core(), at);
-        self.drop_key(ahead.key(at), hash);
-    }
-
-    /// The group beside the slot `last`, behind or before it, if it has one set
-    /// and its blocks are the next keys.
-    #[inline]
-    fn near_group(&self, keys: &[BlockKey], last: Option<u32>) -> Option<Group> {
-        let (last, keys) = (last?, keys.first_chunk()?);
-        let (slot, backwards) = match last as usize % GROUP {
-            0 => (last.checked_sub(GROUP as u32)?, true),
-            LAST => (last.checked_add(1)?, false),
-            _ => return None,
-        };
-        let (page, offset) = self.core.page(slot).ok()?;
-        let shares = &self.core.shares;
-        page.group_set(offset, || match backwards {
-            false => shares.sum(keys),
-            true => shares.sum_reversed(keys),
-        })?;
-        Some(Group { slot, backwards })
-    }
-
-    /// Adds the membership to all blocks of a group with one set; how many are
-    /// new.
-    #[inline]
-    fn join_group(&mut self, first: u32, edit: Edit, step: &mut Step) -> Result<u32, SetsFull> {
-        let before = self.set_at(first);
-        let after = self.step(before, edit, step)?;
-        if after == before {
-            return Ok(0);
-        }
-        self.put_group(first, after);
-        step.blocks += GROUP as u32;
-        Ok(GROUP as u32)
-    }
-
-    /// Takes the membership away from all blocks of a group with one set; who is
-    /// left, if that can be said for all at once. Blocks with nobody left are for
-    /// the caller to drop.
-    fn leave_group(&mut self, first: u32, edit: Edit, step: &mut Step) -> Option<Left> {
-        let before = self.set_at(first);
-        let after = self.step(before, edit, step).ok()?;
-        if after == before {
-            return None;
-        }
-        step.blocks += GROUP as u32;
-        if after == SetId::EMPTY {
-            return Some(Left::Nobody);
-        }
-        self.put_group(first, after);
-        Some(Left::Others)
-    }
-
-    fn put_group(&self, first: u32, set: SetId) {
-        if let Ok((page, offset)) = self.core.page(first) {
-            page.put_group(offset, set);
-        }
-    }
-
     /// Adds a block that nobody has held; where it lies.
     #[inline]
     fn store_new(
         &mut self,
         block: (u64, KeyHash, Option<usize>),
         edit: Edit,
-        last: Option<u32>,
+        place: (Option<u32>, Seek),
     ) -> Result<(u32, bool), SetsFull> {
         let set = self.sets.edit(&self.core, SetId::EMPTY, edit)?;
-        self.add(block, set, last)
+        self.add(block, set, place)
             .map(|slot| (slot, true))
             .ok_or(SetsFull)
     }
@@ -228,7 +181,12 @@ impl Writer {
     }
 
     #[inline]
-    fn step(&mut self, before: SetId, edit: Edit, step: &mut Step) -> Result<SetId, SetsFull> {
+    pub(super) fn step(
+        &mut self,
+        before: SetId,
+        edit: Edit,
+        step: &mut Step,
+    ) -> Result<SetId, SetsFull> {
         if let Some((_, after)) = step.known.filter(|(known, _)| *known == before) {
             return Ok(after);
         }
@@ -253,27 +211,17 @@ impl Writer {
     }
 }
 
-/// Eight blocks side by side.
-struct Group {
-    /// The first's slot.
-    slot: u32,
-    /// Whether the last key is the first block's.
-    backwards: bool,
-}
-
-impl Group {
-    /// The slot of the last key.
-    fn end(&self) -> u32 {
-        if self.backwards {
-            self.slot
-        } else {
-            self.slot + GROUP as u32 - 1
-        }
+/// Where a new run begins.
+fn seek(keys: usize) -> Seek {
+    if keys < LONG {
+        Seek::Roomy
+    } else {
+        Seek::Aligned
     }
 }
 
 /// Who holds a block after somebody has left it.
-enum Left {
+pub(super) enum Left {
     /// Nothing has changed.
     Not,
     Others,
