@@ -5,16 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use loadtest_engines::{Feed, Form};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::messages::{Messages, Step};
+use crate::messages::{Messages, Scale, Step};
 use crate::serve::MODEL;
-
-/// Groups of engines that run the same prompts.
-const GROUPS: usize = 8;
 
 /// One run.
 #[derive(Debug, Clone, Serialize)]
@@ -28,8 +25,26 @@ pub(crate) struct LineReport {
     pub(crate) line_seconds_per_million: f64,
     /// Of the engines' process.
     pub(crate) engines_seconds_per_million: f64,
-    /// What one core of the line's own would take in.
-    pub(crate) block_events_per_core_second: f64,
+    /// What one core of the line's own would take in; unknown if the run took less
+    /// processor time than Linux counts.
+    pub(crate) block_events_per_core_second: Option<f64>,
+}
+
+impl LineReport {
+    fn of(plan: Plan, taken: Duration, own: f64, done: &Done) -> Self {
+        let block_events = done.messages * plan.step.block_events();
+        let million = block_events as f64 / 1e6;
+        let per_core = block_events as f64 / done.processor_seconds;
+        Self {
+            publishers: plan.publishers,
+            cores: plan.cores,
+            block_events,
+            block_events_per_second: block_events as f64 / taken.as_secs_f64(),
+            line_seconds_per_million: done.processor_seconds / million,
+            engines_seconds_per_million: own / million,
+            block_events_per_core_second: per_core.is_finite().then_some(per_core),
+        }
+    }
 }
 
 /// What the line says when it has taken in everything.
@@ -39,10 +54,12 @@ pub(crate) struct Done {
     pub(crate) processor_seconds: f64,
     /// Messages that the store has applied.
     pub(crate) messages: u64,
+    /// Memberships that the index lists.
+    pub(crate) memberships: u64,
 }
 
 /// What to run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) step: Step,
     pub(crate) form: Form,
@@ -51,13 +68,27 @@ pub(crate) struct Plan {
     pub(crate) cores: usize,
 }
 
-/// Sends as fast as messages are taken, until the last one is in the index.
+impl Plan {
+    /// Messages of each publisher.
+    fn messages(&self) -> u64 {
+        let messages = self.block_events.div_ceil(self.step.block_events());
+        messages.div_ceil(self.publishers as u64)
+    }
+}
+
+/// Sends as fast as messages are taken, until the last one is in the index. The index
+/// must then list what the engines hold, or the figures are those of something else.
 pub(crate) fn measure(plan: Plan) -> Result<LineReport> {
-    let each = plan.block_events / plan.step.block_events() / plan.publishers as u64;
-    let each = each.max(1);
+    let Scale {
+        groups,
+        cache_blocks,
+        ..
+    } = Scale::FULL;
+    let (each, publishers) = (plan.messages(), plan.publishers as u64);
     let mut line = Line::start(plan)?;
     let address = format!("tcp://127.0.0.1:{}", line.next_line()?.trim());
-    let messages = Messages::new(plan.step, plan.form, GROUPS.min(plan.publishers))?;
+    let groups = groups.min(plan.publishers);
+    let messages = Messages::new(plan.step, plan.form, groups, cache_blocks)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -66,24 +97,20 @@ pub(crate) fn measure(plan: Plan) -> Result<LineReport> {
         for number in 0..plan.publishers {
             feeds.push(Feed::connect(&address, number, MODEL).await?);
         }
-        line.ask(each * plan.publishers as u64)?;
+        line.ask(each * publishers)?;
         let (started, own) = (Instant::now(), processor_seconds(std::process::id())?);
         send(feeds, messages, each, &mut line).await?;
         let own = processor_seconds(std::process::id())? - own;
         anyhow::Ok((started.elapsed(), own))
     })?;
     let done = line.done.take().context("the line has said nothing")?;
-    let block_events = done.messages * plan.step.block_events();
-    let million = block_events as f64 / 1e6;
-    Ok(LineReport {
-        publishers: plan.publishers,
-        cores: plan.cores,
-        block_events,
-        block_events_per_second: block_events as f64 / taken.as_secs_f64(),
-        line_seconds_per_million: done.processor_seconds / million,
-        engines_seconds_per_million: own / million,
-        block_events_per_core_second: block_events as f64 / done.processor_seconds,
-    })
+    let expected = publishers * plan.step.held(cache_blocks, each);
+    ensure!(
+        done.memberships == expected,
+        "the line's index lists {} memberships, the engines hold {expected}",
+        done.memberships
+    );
+    Ok(LineReport::of(plan, taken, own, &done))
 }
 
 /// Every engine sends on a task of its own; returns when the line has all.
@@ -173,4 +200,65 @@ pub(crate) fn processor_seconds(process: u32) -> Result<f64> {
 fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: Plan = Plan {
+        step: Step::Prefill,
+        form: Form::Maps,
+        publishers: 1000,
+        block_events: 4_000_000,
+        cores: 2,
+    };
+
+    #[test]
+    fn at_least_as_many_block_events_are_sent_as_asked_for() {
+        assert_eq!(PLAN.messages(), 32);
+        for (publishers, block_events, each) in [
+            (1, 1, 1),
+            (1, 128, 1),
+            (1, 129, 2),
+            (2, 129, 1),
+            (2, 257, 2),
+            (8, 128 * 8, 1),
+        ] {
+            let plan = Plan {
+                publishers,
+                block_events,
+                ..PLAN
+            };
+            assert_eq!(plan.messages(), each, "{publishers} {block_events}");
+        }
+    }
+
+    #[test]
+    fn figures_are_those_of_what_was_applied() {
+        let done = Done {
+            processor_seconds: 2.0,
+            messages: 31_250,
+            memberships: 0,
+        };
+        let report = LineReport::of(PLAN, Duration::from_secs(8), 1.0, &done);
+        assert_eq!(report.block_events, 4_000_000);
+        assert_eq!(report.block_events_per_second, 500_000.0);
+        assert_eq!(report.line_seconds_per_million, 0.5);
+        assert_eq!(report.engines_seconds_per_million, 0.25);
+        assert_eq!(report.block_events_per_core_second, Some(2_000_000.0));
+        let too_short = Done {
+            processor_seconds: 0.0,
+            ..done
+        };
+        let report = LineReport::of(PLAN, Duration::from_secs(8), 1.0, &too_short);
+        assert_eq!(report.block_events_per_core_second, None);
+    }
+
+    #[test]
+    fn processor_time_is_read_for_living_processes_only() {
+        assert!(processor_seconds(std::process::id()).unwrap() >= 0.0);
+        // Beyond the largest number that Linux gives.
+        assert!(processor_seconds(u32::MAX).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 //! `docs/ingestor.md` has the tables.
 
 mod allocations;
+mod args;
 mod floor;
 mod line;
 mod messages;
@@ -10,37 +11,17 @@ mod report;
 mod serve;
 mod stages;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use args::Args;
 use clap::Parser;
 use line::Plan;
 use loadtest_engines::Form;
-use messages::Step;
+use messages::{Scale, Step};
 use report::Report;
-
-#[derive(Debug, Parser)]
-#[command(about)]
-struct Args {
-    /// Rounds of each kind of message; the fastest counts. 0: no stages.
-    #[arg(long, default_value_t = 20)]
-    rounds: usize,
-    /// Publishers of the whole line; once per number, 0: no line.
-    #[arg(long, default_values_t = [1, 8, 64, 1000])]
-    publishers: Vec<usize>,
-    /// Block events that the whole line takes in, at least.
-    #[arg(long, default_value_t = 4_000_000)]
-    block_events: u64,
-    /// Cores that the line's process may use; once per number.
-    #[arg(long, default_values_t = [1, 2])]
-    cores: Vec<usize>,
-    /// Also write the figures here.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Be the line's process.
-    #[arg(long, hide = true)]
-    serve: bool,
-}
 
 #[expect(clippy::print_stdout, reason = "the figures are the output")]
 fn main() -> Result<()> {
@@ -49,36 +30,39 @@ fn main() -> Result<()> {
         let runtime = tokio::runtime::Runtime::new()?;
         return runtime.block_on(serve::serve());
     }
-    let report = measure(&args)?;
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let plans = args.plans(available)?;
+    let json = created(args.json.as_deref())?;
+    let report = measure(args.rounds, &plans)?;
     print!("{report}");
-    if let Some(path) = &args.json {
+    if let Some((path, mut file)) = json {
         let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| path.display().to_string())?;
+        let written = file.write_all(text.as_bytes());
+        written.with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-fn measure(args: &Args) -> Result<Report> {
+/// The file of `--json`, before a run of minutes.
+fn created(json: Option<&Path>) -> Result<Option<(&Path, File)>> {
+    let Some(path) = json else {
+        return Ok(None);
+    };
+    let file = File::create(path).with_context(|| format!("--json {}", path.display()))?;
+    Ok(Some((path, file)))
+}
+
+fn measure(rounds: usize, plans: &[Plan]) -> Result<Report> {
     let mut report = Report::default();
-    for step in [Step::Prefill, Step::Decode] {
-        for form in [Form::Arrays, Form::Maps] {
-            if args.rounds > 0 {
-                report
-                    .stages
-                    .push(stages::measure(step, form, args.rounds)?);
-            }
-        }
+    let kinds = [Step::Prefill, Step::Decode]
+        .into_iter()
+        .flat_map(|step| [Form::Arrays, Form::Maps].map(|form| (step, form)));
+    for (step, form) in kinds.filter(|_| rounds > 0) {
+        let stages = stages::measure(step, form, rounds, Scale::FULL)?;
+        report.stages.push(stages);
     }
-    for publishers in args.publishers.iter().copied().filter(|count| *count > 0) {
-        for cores in args.cores.iter().copied().filter(|count| *count > 0) {
-            report.line.push(line::measure(Plan {
-                step: Step::Prefill,
-                form: Form::Maps,
-                publishers,
-                block_events: args.block_events,
-                cores,
-            })?);
-        }
+    for plan in plans {
+        report.line.push(line::measure(*plan)?);
     }
     Ok(report)
 }

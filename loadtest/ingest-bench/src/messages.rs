@@ -13,8 +13,28 @@ const PROMPT_BLOCKS: usize = 64;
 /// Requests that generate at the same time.
 const RUNNING: usize = 32;
 
-/// Blocks that an engine's cache holds.
-const CACHE_BLOCKS: usize = 8192;
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Engines, each with a cache of its own.
+    pub(crate) engines: usize,
+    /// Groups of engines that run the same prompts.
+    pub(crate) groups: usize,
+    /// Blocks that an engine's cache holds.
+    pub(crate) cache_blocks: usize,
+    /// Messages of each engine in one round.
+    pub(crate) round: usize,
+}
+
+impl Scale {
+    /// What figures are measured with.
+    pub(crate) const FULL: Self = Self {
+        engines: 32,
+        groups: 8,
+        cache_blocks: 8192,
+        round: 32,
+    };
+}
 
 /// What a scheduler step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +57,18 @@ impl Step {
         2 * blocks as u64
     }
 
-    /// Messages until a cache is full.
-    pub(crate) fn filling(self) -> usize {
+    /// Messages until a cache of so many blocks is full.
+    pub(crate) fn filling(self, cache_blocks: usize) -> usize {
         match self {
-            Self::Prefill => CACHE_BLOCKS / PROMPT_BLOCKS,
-            Self::Decode => CACHE_BLOCKS / RUNNING,
+            Self::Prefill => cache_blocks / PROMPT_BLOCKS,
+            Self::Decode => cache_blocks / RUNNING,
         }
+    }
+
+    /// Blocks that an engine holds after so many messages.
+    pub(crate) fn held(self, cache_blocks: usize, messages: u64) -> u64 {
+        let full = self.filling(cache_blocks) as u64;
+        messages.min(full) * self.block_events() / 2
     }
 }
 
@@ -54,10 +80,10 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    pub(crate) fn new(step: Step, form: Form, groups: usize) -> Result<Self> {
+    pub(crate) fn new(step: Step, form: Form, groups: usize, cache_blocks: usize) -> Result<Self> {
         let group = |group| -> Result<Vec<Vec<u8>>> {
-            (0..2 * step.filling())
-                .map(|number| message(step, form, group, number))
+            (0..2 * step.filling(cache_blocks))
+                .map(|number| message(step, form, group, number, cache_blocks))
                 .collect()
         };
         Ok(Self {
@@ -75,9 +101,16 @@ impl Messages {
     }
 }
 
-fn message(step: Step, form: Form, group: usize, number: usize) -> Result<Vec<u8>> {
-    let all = 2 * step.filling();
-    let evicted = (number + all - step.filling()) % all;
+fn message(
+    step: Step,
+    form: Form,
+    group: usize,
+    number: usize,
+    cache_blocks: usize,
+) -> Result<Vec<u8>> {
+    let filling = step.filling(cache_blocks);
+    let all = 2 * filling;
+    let evicted = (number + all - filling) % all;
     // Of each run: prompt, first block, blocks.
     let runs = |number: usize| -> Vec<(usize, usize, usize)> {
         match step {

@@ -79,3 +79,49 @@ impl Meter {
         self.stages.iter().map(cost).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(meter: &mut Meter, name: &'static str, nanos: u64, allocations: u64) {
+        let stage = meter.stage(name);
+        stage.time += Duration::from_nanos(nanos);
+        stage.allocations += allocations;
+    }
+
+    #[test]
+    fn the_fastest_round_counts_and_the_last_ones_allocations() {
+        let mut meter = Meter::default();
+        // A stage's parts are summed up before they are compared.
+        stage(&mut meter, "one", 300, 7);
+        stage(&mut meter, "other", 50, 0);
+        stage(&mut meter, "one", 100, 1);
+        meter.end_round(100);
+        stage(&mut meter, "one", 900, 25);
+        stage(&mut meter, "other", 20, 10);
+        meter.end_round(100);
+        let [one, other] = &meter.costs()[..] else {
+            panic!("{meter:?}");
+        };
+        assert_eq!((one.stage, other.stage), ("one", "other"));
+        assert_eq!(
+            (one.ns_per_block_event, other.ns_per_block_event),
+            (4.0, 0.2)
+        );
+        let allocations = |cost: &Cost| cost.allocations_per_block_event;
+        assert_eq!((allocations(one), allocations(other)), (0.25, 0.1));
+    }
+
+    #[test]
+    fn work_is_timed_and_its_allocations_are_counted() {
+        let mut meter = Meter::default();
+        let list = meter.time("three", || [1, 2, 3].map(Box::new));
+        meter.time("none", || drop(list));
+        meter.end_round(1);
+        let costs = meter.costs();
+        let made = |at: usize| costs[at].allocations_per_block_event;
+        assert_eq!((made(0), made(1)), (3.0, 0.0));
+        assert!(costs[0].ns_per_block_event > 0.0);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use indexer_events::{Limits, Spare, Visit, parse_live, visit_batch};
 use indexer_ingest::ModelConfig;
@@ -16,17 +16,8 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::floor;
-use crate::messages::{Messages, Step};
+use crate::messages::{Messages, Scale, Step};
 use crate::meter::{Cost, Meter};
-
-/// Engines, each with a cache of 8,192 blocks.
-const ENGINES: usize = 32;
-
-/// Groups of engines that run the same prompts.
-const GROUPS: usize = 8;
-
-/// Messages of each engine in one round.
-const ROUND: usize = 32;
 
 /// What the steps cost for one kind of message.
 #[derive(Debug, Serialize)]
@@ -37,24 +28,31 @@ pub(crate) struct StageReport {
     pub(crate) costs: Vec<Cost>,
 }
 
-/// Measures messages of one form, made here.
-pub(crate) fn measure(step: Step, form: Form, rounds: usize) -> Result<StageReport> {
-    let messages = Messages::new(step, form, GROUPS)?;
-    let mut line = Line::new()?;
+/// Measures messages of one form, made here. At the end the index must hold what the
+/// engines hold, or the figures would be those of something else.
+pub(crate) fn measure(step: Step, form: Form, rounds: usize, scale: Scale) -> Result<StageReport> {
+    let messages = Messages::new(step, form, scale.groups, scale.cache_blocks)?;
+    let mut line = Line::new(scale.engines)?;
     let mut meter = Meter::default();
-    let filling = step.filling() as u64;
+    let filling = step.filling(scale.cache_blocks) as u64;
     let mut discarded = Meter::default();
     for sequence in 0..filling {
         line.round(&messages, sequence..sequence + 1, &mut discarded)?;
     }
+    let events = (scale.engines * scale.round) as u64 * step.block_events();
     let (mut sequence, mut bytes) = (filling, 0);
     for _ in 0..rounds {
-        let next = sequence + ROUND as u64;
+        let next = sequence + scale.round as u64;
         bytes = line.round(&messages, sequence..next, &mut meter)?;
         sequence = next;
-        meter.end_round((ENGINES * ROUND) as u64 * step.block_events());
+        meter.end_round(events);
     }
-    let events = (ENGINES * ROUND) as u64 * step.block_events();
+    let held = line.index.stats().memberships;
+    let expected = step.held(scale.cache_blocks, sequence) * scale.engines as u64;
+    ensure!(
+        held == expected,
+        "the index lists {held} memberships, the engines hold {expected}"
+    );
     Ok(StageReport {
         messages: format!("{step:?}, {form:?}").to_lowercase(),
         block_events_per_message: step.block_events() as f64,
@@ -75,9 +73,9 @@ struct Line {
 }
 
 impl Line {
-    fn new() -> Result<Self> {
+    fn new(engines: usize) -> Result<Self> {
         let model = ModelConfig::new("model");
-        let translations = (0..ENGINES).map(|engine| -> Result<Translation> {
+        let translations = (0..engines).map(|engine| -> Result<Translation> {
             let publisher = Publisher {
                 endpoint: Endpoint::new("cluster", &format!("10.0.0.{engine}:8000"))?,
                 rank: Rank(0),
@@ -105,7 +103,7 @@ impl Line {
         let mut bytes = 0;
         for sequence in sequences {
             let payload = |engine| messages.payload(engine, sequence, 1.0 + sequence as f64);
-            let payloads: Vec<Bytes> = (0..ENGINES).map(payload).collect();
+            let payloads: Vec<Bytes> = (0..self.translations.len()).map(payload).collect();
             bytes += payloads.iter().map(Bytes::len).sum::<usize>();
             floors(&payloads, meter)?;
             self.step(&payloads, sequence, meter)?;
@@ -218,4 +216,76 @@ fn frame(wire: &mut BytesMut, flags: u8, body: &[u8]) {
         }
     }
     wire.put_slice(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TINY: Scale = Scale {
+        engines: 3,
+        groups: 2,
+        cache_blocks: 256,
+        round: 2,
+    };
+
+    #[test]
+    fn every_stage_of_every_kind_of_message_is_measured() {
+        for (step, form, name) in [
+            (Step::Prefill, Form::Arrays, "prefill, arrays"),
+            (Step::Prefill, Form::Maps, "prefill, maps"),
+            (Step::Decode, Form::Arrays, "decode, arrays"),
+            (Step::Decode, Form::Maps, "decode, maps"),
+        ] {
+            let report = measure(step, form, 2, TINY).unwrap();
+            assert_eq!(report.messages, name);
+            assert_eq!(report.block_events_per_message, step.block_events() as f64);
+            // A hash in nine bytes, and of every second block event 16 token ids.
+            assert!(report.bytes_per_block_event > 25.0, "{report:?}");
+            let stages: Vec<_> = report.costs.iter().map(|cost| cost.stage).collect();
+            assert_eq!(
+                stages,
+                [
+                    "(floor: copy)",
+                    "(floor: rmp-serde, passed over)",
+                    "(floor: rmp-serde, typed)",
+                    "frames",
+                    "(decode alone)",
+                    "decode and key",
+                    "translate",
+                    "command",
+                    "(encode for a store elsewhere)",
+                    "apply in the store",
+                    "apply in the index",
+                ]
+            );
+            for cost in &report.costs {
+                let (time, made) = (cost.ns_per_block_event, cost.allocations_per_block_event);
+                assert!(time > 0.0 && time.is_finite(), "{name}: {cost:?}");
+                assert!(made >= 0.0 && made.is_finite(), "{name}: {cost:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn reading_a_message_allocates_for_few_block_events_only() {
+        let report = measure(Step::Prefill, Form::Maps, 1, TINY).unwrap();
+        let made = |name| {
+            let mut costs = report.costs.iter();
+            let cost = costs.find(|cost| cost.stage == name).unwrap();
+            cost.allocations_per_block_event
+        };
+        // A plain reader makes a list for each event, which here is every second one.
+        assert!(made("(floor: rmp-serde, typed)") > 0.5);
+        assert!(made("decode and key") < 0.1);
+    }
+
+    #[test]
+    fn engines_that_hold_something_else_are_noticed() {
+        // Three messages fill no cache of four.
+        assert_eq!(Step::Prefill.held(256, 3), 192);
+        assert_eq!(Step::Prefill.held(256, 4), 256);
+        assert_eq!(Step::Prefill.held(256, 4_000), 256);
+        assert_eq!(Step::Decode.held(256, 3), 96);
+    }
 }
