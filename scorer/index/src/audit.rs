@@ -37,10 +37,7 @@ pub(crate) fn audit(core: &Core) -> (usize, HashMap<u32, u64>) {
     for (set, count) in &references {
         let lanes = match set.view() {
             SetView::Empty => Vec::new(),
-            SetView::One { slot, media } => {
-                let (number, shift) = lanes::place(slot);
-                vec![lanes::lane(number, u64::from(media.bits()) << shift)]
-            }
+            SetView::One { slot, media } => lanes::lone(slot, media).collect(),
             SetView::Record(record) => {
                 let lanes = core.lanes(record).expect("exists");
                 let header = header(core, record);
@@ -51,15 +48,11 @@ pub(crate) fn audit(core: &Core) -> (usize, HashMap<u32, u64>) {
                     .collect()
             }
         };
-        assert!(lanes.is_sorted() && lanes.iter().all(|lane| lane & lanes::NIBBLES != 0));
-        for lane in lanes {
-            let nibbles = lane & lanes::NIBBLES;
-            for shift in lanes::shifts(nibbles) {
-                let slot = lanes::slot(lanes::number(lane), shift);
-                if core.holder(slot).is_some() {
-                    let media = lanes::media(nibbles, shift).bits().count_ones();
-                    *memberships.entry(slot).or_default() += u64::from(media) * count;
-                }
+        assert!(lanes.is_sorted_by(|a, b| lanes::head(*a) < lanes::head(*b)));
+        assert!(lanes.iter().all(|lane| lane & lanes::SLOTS != 0));
+        for slot in lanes.into_iter().flat_map(lanes::members) {
+            if core.holder(slot).is_some() {
+                *memberships.entry(slot).or_default() += count;
             }
         }
     }

@@ -110,20 +110,20 @@ impl Interner {
         Ok(after)
     }
 
-    /// The set without the slots in `gone` (media bits by lane number), and out
-    /// of every page that is being emptied.
+    /// The set without the slots in `gone` (a word for each span), and out of every
+    /// page that is being emptied.
     pub(crate) fn clean(
         &mut self,
         core: &Core,
         set: SetId,
         gone: &[u64],
     ) -> Result<SetId, SetsFull> {
-        let gone_at = |number: u32| gone.get(number as usize).copied().unwrap_or(0);
+        let gone_at = |span: u32| gone.get(span as usize).copied().unwrap_or(0);
         match set.view() {
             SetView::Empty => return Ok(set),
             SetView::One { slot, .. } => {
-                let (number, shift) = lanes::place(slot);
-                let is_gone = gone_at(number) >> shift & 15 != 0;
+                let (span, bit) = lanes::place(slot);
+                let is_gone = gone_at(span) & bit != 0;
                 return Ok(if is_gone { SetId::EMPTY } else { set });
             }
             SetView::Record(_) => {}
@@ -133,9 +133,9 @@ impl Interner {
         }
         self.load(core, set);
         for lane in &mut self.making {
-            *lane &= !gone_at(lanes::number(*lane));
+            *lane &= !gone_at(lanes::span(*lane));
         }
-        self.making.retain(|lane| lane & lanes::NIBBLES != 0);
+        self.making.retain(|lane| lane & lanes::SLOTS != 0);
         let after = self.intern(core)?;
         self.edits.put(set, Edit::Clean, after);
         Ok(after)
@@ -226,11 +226,7 @@ impl Interner {
         self.making.clear();
         match set.view() {
             SetView::Empty => {}
-            SetView::One { slot, media } => {
-                let (number, shift) = lanes::place(slot);
-                self.making
-                    .push(lanes::lane(number, u64::from(media.bits()) << shift));
-            }
+            SetView::One { slot, media } => self.making.extend(lanes::lone(slot, media)),
             SetView::Record(record) => {
                 let lanes = core.lanes(record).unwrap_or_default();
                 self.making
@@ -241,16 +237,11 @@ impl Interner {
 
     /// The id of the set in `making`.
     fn intern(&mut self, core: &Core) -> Result<SetId, SetsFull> {
-        match self.making[..] {
-            [] => return Ok(SetId::EMPTY),
-            [lane] if lanes::occupied(lane & lanes::NIBBLES).count_ones() == 1 => {
-                let shift = (lane & lanes::NIBBLES).trailing_zeros() & !3;
-                return Ok(SetId::one(
-                    lanes::slot(lanes::number(lane), shift),
-                    lanes::media(lane, shift),
-                ));
-            }
-            _ => {}
+        if self.making.is_empty() {
+            return Ok(SetId::EMPTY);
+        }
+        if let Some((slot, media)) = lanes::only(&self.making) {
+            return Ok(SetId::one(slot, media));
         }
         let (making, space) = (&self.making, &mut self.space);
         let is_same = |record: &u32| {

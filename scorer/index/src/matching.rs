@@ -1,7 +1,11 @@
 //! What a lookup answers, and the memory that it reuses.
 
-use proto_model::{Holder, Medium, MediumSet};
+use std::sync::atomic::AtomicU64;
 
+use proto_model::{Holder, Medium};
+
+use crate::lanes::SPAN;
+use crate::shared::living;
 use crate::survivors::Survivors;
 
 /// How much of the prompt one holder holds, from the first block on, without a
@@ -42,11 +46,11 @@ impl Match {
             .unwrap_or(self.blocks)
     }
 
-    /// The match of a holder whose first blocks all have one medium, by number,
-    /// as their fastest.
-    fn alike(holder: Holder, blocks: u32, medium: u32) -> Self {
-        let mut matched = Self::new(holder);
-        matched.extend(MediumSet::from_bits(1 << medium), blocks);
+    /// The numbers of a holder whose first blocks all have one medium as their
+    /// fastest.
+    fn alike(blocks: u32, medium: Medium) -> Self {
+        let mut matched = Self::new(Holder(0));
+        matched.extend(medium, blocks);
         matched
     }
 
@@ -55,11 +59,9 @@ impl Match {
         Self { holder, ..self }
     }
 
-    /// Counts the blocks up to (not including) position `end` as held on `media`.
-    pub(crate) fn extend(&mut self, media: MediumSet, end: u32) {
-        let Some(fastest) = media.fastest() else {
-            return;
-        };
+    /// Counts the blocks up to (not including) position `end` as held, with
+    /// `fastest` as their fastest medium.
+    pub(crate) fn extend(&mut self, fastest: Medium, end: u32) {
         self.fastest[fastest as usize] += end - self.blocks;
         for (medium, within) in self.within.iter_mut().enumerate() {
             let goes_on = medium >= fastest as usize && *within == self.blocks;
@@ -69,24 +71,22 @@ impl Match {
     }
 }
 
-/// What a lookup keeps of a match: three words instead of nine, because a popular
-/// prompt has thousands.
+/// Holders that drop out together have the same numbers: those are kept once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Brief {
-    pub(crate) holder: Holder,
-    pub(crate) blocks: u32,
-    /// Below four the one medium that every block had as its fastest; else, less
-    /// four, which of the mixed ones has the details.
-    details: u32,
+struct Group {
+    /// Where in the list of holders the next group begins.
+    end: usize,
+    blocks: u32,
+    /// The one medium that every block had as its fastest.
+    fastest: Medium,
 }
-
-/// How many media there are.
-const MEDIA: u32 = Medium::ALL.len() as u32;
 
 /// The matches of one lookup, in no order that means anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Matches<'s> {
-    briefs: &'s [Brief],
+    holders: &'s [Holder],
+    groups: &'s [Group],
+    /// Those of holders that have changed medium.
     mixed: &'s [Match],
 }
 
@@ -94,67 +94,119 @@ impl<'s> Matches<'s> {
     /// How many holders hold at least the first block.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.briefs.len()
+        self.holders.len() + self.mixed.len()
     }
 
     /// Whether nobody holds the first block.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.briefs.is_empty()
+        self.len() == 0
     }
 
     /// One after the other.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Match> + use<'s> {
-        let mixed = self.mixed;
-        self.briefs
-            .iter()
-            .map(move |brief| match brief.details.checked_sub(MEDIA) {
-                None => Match::alike(brief.holder, brief.blocks, brief.details),
-                Some(at) => mixed[at as usize].of(brief.holder),
-            })
+        let Self { holders, mixed, .. } = *self;
+        let mut groups = self.groups.iter();
+        let (mut end, mut numbers) = (0, Match::new(Holder(0)));
+        (0..self.len()).map(move |at| {
+            let Some(&holder) = holders.get(at) else {
+                return mixed[at - holders.len()];
+            };
+            if at == end
+                && let Some(group) = groups.next()
+            {
+                end = group.end;
+                numbers = Match::alike(group.blocks, group.fastest);
+            }
+            numbers.of(holder)
+        })
     }
 }
 
 /// Matches as they are found.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    briefs: Vec<Brief>,
+    /// Only the first `found` mean something; the others are room.
+    holders: Vec<Holder>,
+    found: usize,
+    groups: Vec<Group>,
     mixed: Vec<Match>,
 }
 
+/// Room for the holders of a span, as a power of two.
+const ROOM: usize = SPAN.next_power_of_two() as usize;
+
 impl Report {
     pub(crate) fn clear(&mut self) {
-        self.briefs.clear();
+        self.found = 0;
+        self.groups.clear();
         self.mixed.clear();
     }
 
-    pub(crate) fn reserve(&mut self, matches: usize) {
-        self.briefs.reserve(matches);
+    /// Adds those of a span's slots that are taken, all of whose `blocks` have one
+    /// medium as their fastest. Where nobody lives the next one is written over:
+    /// a popular prompt has thousands of matches, and this does not branch.
+    #[inline]
+    pub(crate) fn alike(
+        &mut self,
+        roster: &[AtomicU64],
+        mut slots: u64,
+        (blocks, fastest): (u32, Medium),
+    ) {
+        let mut added = 0;
+        let room = self.room();
+        while slots != 0 {
+            let holder = roster.get(slots.trailing_zeros() as usize).and_then(living);
+            room[added % ROOM] = holder.unwrap_or(Holder(0));
+            added += usize::from(holder.is_some());
+            slots &= slots - 1;
+        }
+        if added > 0 {
+            self.found += added;
+            self.group(blocks, fastest);
+        }
     }
 
-    /// Adds a holder whose blocks all have one medium as their fastest.
+    /// Says what the holders added last have in common.
     #[inline]
-    pub(crate) fn alike(&mut self, holder: Holder, blocks: u32, fastest: Medium) {
-        self.briefs.push(Brief {
-            holder,
-            blocks,
-            details: fastest as u32,
-        });
+    fn group(&mut self, blocks: u32, fastest: Medium) {
+        let end = self.found;
+        match self.groups.last_mut() {
+            Some(last) if (last.blocks, last.fastest) == (blocks, fastest) => last.end = end,
+            _ => self.groups.push(Group {
+                end,
+                blocks,
+                fastest,
+            }),
+        }
     }
 
     /// Adds any other.
     pub(crate) fn mixed(&mut self, matched: Match) {
-        self.briefs.push(Brief {
-            holder: matched.holder,
-            blocks: matched.blocks,
-            details: MEDIA + self.mixed.len() as u32,
-        });
         self.mixed.push(matched);
+    }
+
+    /// Where the next holders are written.
+    #[inline]
+    fn room(&mut self) -> &mut [Holder; ROOM] {
+        if self.holders.len() < self.found + ROOM {
+            self.grow();
+        }
+        self.holders[self.found..]
+            .first_chunk_mut()
+            .expect("just made")
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let room = (self.found + ROOM).next_power_of_two();
+        self.holders.resize(room, Holder(0));
     }
 
     pub(crate) fn matches(&self) -> Matches<'_> {
         Matches {
-            briefs: &self.briefs,
+            holders: &self.holders[..self.found],
+            groups: &self.groups,
             mixed: &self.mixed,
         }
     }

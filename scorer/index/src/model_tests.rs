@@ -19,7 +19,9 @@ struct Model {
     next: u32,
 }
 
-type Answer = BTreeMap<Holder, (u32, [u32; 4], [u32; 4])>;
+/// Blocks, and by medium how many have it as their fastest and how many lie
+/// within it.
+pub(crate) type Answer = BTreeMap<Holder, (u32, [u32; 4], [u32; 4])>;
 
 impl Model {
     fn apply(&mut self, delta: &Delta) {
@@ -97,7 +99,11 @@ impl Model {
     }
 }
 
-fn answer(index: &PrefixIndex, keys: &[BlockKey], candidates: Option<&HolderFilter>) -> Answer {
+pub(crate) fn answer(
+    index: &PrefixIndex,
+    keys: &[BlockKey],
+    candidates: Option<&HolderFilter>,
+) -> Answer {
     let mut scratch = Scratch::new();
     let matches = index.lookup(keys, &mut scratch, candidates);
     let numbers = |m: crate::Match| {
@@ -162,7 +168,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn began(holder: Holder) -> Delta {
+pub(crate) fn began(holder: Holder) -> Delta {
     let endpoint = Endpoint::new("test", &format!("10.0.0.{}:8000", holder.0)).expect("valid");
     Delta::HolderBegan {
         holder,

@@ -3,11 +3,11 @@
 use hashbrown::HashMap;
 use proto_model::Holder;
 
-use crate::lanes::PER_LANE;
+use crate::lanes::{MEDIA, SPAN};
 use crate::shared::SET_PAGE;
 
-/// Slots at most: a record with a lane for each must fit a page.
-pub(crate) const MAX_SLOTS: u32 = (SET_PAGE as u32 - 2) * PER_LANE;
+/// Slots at most: a record with all of them on all media must fit a page.
+pub(crate) const MAX_SLOTS: u32 = (SET_PAGE - 2) as u32 / MEDIA as u32 * SPAN;
 
 /// See the module's words. A slot is used again only after the sweep has taken
 /// it out of every set, and the epoch has moved since.

@@ -253,8 +253,13 @@ impl Core {
     /// The living holder of a slot.
     #[inline]
     pub(crate) fn holder(&self, slot: u32) -> Option<Holder> {
-        let word = self.roster.get(slot as usize)?.load(Ordering::Acquire);
-        (word & LIVE != 0).then_some(Holder(word as u32))
+        living(self.roster.get(slot as usize)?)
+    }
+
+    /// The roster from a slot on.
+    #[inline]
+    pub(crate) fn roster_from(&self, first: u32) -> &[AtomicU64] {
+        self.roster.get(first as usize..).unwrap_or_default()
     }
 
     /// Says who lives in a slot.
@@ -262,4 +267,11 @@ impl Core {
         let word = holder.map_or(0, |holder| LIVE | u64::from(holder.0));
         self.roster[slot as usize].store(word, Ordering::Release);
     }
+}
+
+/// Who lives in a place of the roster.
+#[inline]
+pub(crate) fn living(place: &AtomicU64) -> Option<Holder> {
+    let word = place.load(Ordering::Acquire);
+    (word & LIVE != 0).then_some(Holder(word as u32))
 }

@@ -1,31 +1,40 @@
 //! The holders that hold every block so far.
 //!
-//! Nothing is done per holder until it drops out or its media change: the work
-//! per block set is one comparison per twelve holders.
+//! Nothing is done per holder until it drops out or its fastest medium changes:
+//! the work per block set is one operation per 48 holders.
 
-use std::ops::Range;
+mod changes;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto_model::{Holder, Medium, MediumSet};
+use proto_model::Medium;
 
 use crate::matching::Report;
 use crate::set_id::{SetId, SetView};
 use crate::shared::{Core, Torn};
-use crate::{HolderFilter, Match, lanes};
+use crate::{HolderFilter, lanes};
+use changes::Changes;
 
-/// In [`Survivors::places`]: no holder of the lane has changed media.
-const UNCHANGED: u32 = u32::MAX;
+/// The media bits of a lane: none for the GPU.
+const SLOWER: u64 = 3 << lanes::SPAN;
+
+/// Stands behind the last lane; no slot has its span.
+const NO_LANE: u64 = u64::MAX;
+
+/// The slots of one span by their fastest medium.
+type Fastest = [u64; lanes::MEDIA];
 
 /// See the module's words.
 #[derive(Debug, Default)]
 pub(crate) struct Survivors {
-    /// Lanes as in a set's record, with what holders have had since their last
-    /// change of media.
+    /// Lanes as in a set's record, but every holder only in that of its fastest
+    /// medium.
     lanes: Vec<u64>,
-    /// For each lane, where in `changed` its twelve places begin.
-    places: Vec<u32>,
-    /// What holders had before their last change of media.
-    changed: Vec<Match>,
+    /// Whether some lane is of another medium than the GPU.
+    is_mixed: bool,
+    changes: Changes,
 }
 
 /// Where a walk stands, and where its results go.
@@ -45,20 +54,6 @@ impl<'a> Step<'a> {
             report,
         }
     }
-
-    /// Reports all holders of a lane that have had every block on the fastest
-    /// medium, and nothing else: most lanes.
-    #[inline]
-    fn report_all(&mut self, lane: u64) {
-        let first = lanes::slot(lanes::number(lane), 0);
-        let mut rest = lane & lanes::NIBBLES;
-        while rest != 0 {
-            if let Some(holder) = self.core.holder(first + rest.trailing_zeros() / 4) {
-                self.report.alike(holder, self.position, Medium::Gpu);
-            }
-            rest &= rest - 1;
-        }
-    }
 }
 
 impl Survivors {
@@ -75,25 +70,42 @@ impl Survivors {
         candidates: Option<&HolderFilter>,
     ) -> Result<(), Torn> {
         self.lanes.clear();
-        self.changed.clear();
+        self.changes.clear();
         match set.view() {
             SetView::Empty => {}
-            SetView::One { slot, media } => self.lanes.push(lone(slot, media)),
+            SetView::One { slot, media } => self.lanes.extend(lanes::lone(slot, media)),
             SetView::Record(record) => {
                 let lanes = core.lanes(record)?.iter();
                 self.lanes
                     .extend(lanes.map(|lane| lane.load(Ordering::Relaxed)));
             }
         }
+        let media = self.lanes.iter().fold(0, |media, lane| media | lane);
+        self.is_mixed = media & SLOWER != 0;
+        if self.is_mixed {
+            self.keep_fastest();
+        }
         if let Some(candidates) = candidates {
             self.lanes.retain_mut(|lane| {
                 restrict(lane, core, candidates);
-                *lane & lanes::NIBBLES != 0
+                *lane & lanes::SLOTS != 0
             });
         }
-        self.places.clear();
-        self.places.resize(self.lanes.len(), UNCHANGED);
         Ok(())
+    }
+
+    /// Leaves every holder in one lane only.
+    fn keep_fastest(&mut self) {
+        let (mut span, mut seen) = (u32::MAX, 0);
+        self.lanes.retain_mut(|lane| {
+            let its = lanes::span(*lane);
+            if its != span {
+                (span, seen) = (its, 0);
+            }
+            *lane &= !seen;
+            seen |= *lane & lanes::SLOTS;
+            *lane & lanes::SLOTS != 0
+        });
     }
 
     /// Goes on with a block that has another set.
@@ -101,7 +113,8 @@ impl Survivors {
         match set.view() {
             SetView::Empty => self.finish(step),
             SetView::One { slot, media } => {
-                self.intersect_lanes(&[AtomicU64::new(lone(slot, media))], step);
+                let fastest = lanes::lone(slot, media).next().unwrap_or(NO_LANE);
+                self.intersect_lanes(&[AtomicU64::new(fastest)], step);
             }
             SetView::Record(record) => {
                 let theirs = step.core.lanes(record)?;
@@ -111,127 +124,150 @@ impl Survivors {
         Ok(())
     }
 
-    /// Most lanes of two sets are the same: those are compared as whole words.
-    fn intersect_lanes(&mut self, theirs: &[AtomicU64], step: &mut Step<'_>) {
-        let their = |next: usize| theirs.get(next).map(|lane| lane.load(Ordering::Relaxed));
-        let (mut at, mut next, mut kept) = (0, 0, 0);
+    fn intersect_lanes(&mut self, mut theirs: &[AtomicU64], step: &mut Step<'_>) {
+        let was_mixed = self.is_mixed;
+        let (mut at, mut kept) = (0, 0);
         while let Some(&mine) = self.lanes.get(at) {
-            while their(next).is_some_and(|their| lanes::number(their) < lanes::number(mine)) {
-                next += 1;
+            let span = lanes::span(mine);
+            while lanes::span(lane_at(theirs, 0)) < span {
+                theirs = &theirs[1..];
             }
-            let same = self.same(at, &theirs[next..]);
-            if same > 0 {
-                self.keep(at..at + same, kept);
-                (at, next, kept) = (at + same, next + same, kept + same);
+            if !was_mixed && let Some(lost) = lost_of_gpu(mine, theirs) {
+                if lost != 0 {
+                    self.report(span, (lost, Medium::Gpu), step);
+                }
+                let left = mine & !lost;
+                self.lanes[kept] = left;
+                kept += usize::from(left & lanes::SLOTS != 0);
+                at += 1;
                 continue;
             }
-            let other = their(next).filter(|their| lanes::number(*their) == lanes::number(mine));
-            let left = self.narrow(at, other.unwrap_or(0) & lanes::NIBBLES, step);
-            if left & lanes::NIBBLES != 0 {
-                self.lanes[at] = left;
-                self.keep(at..at + 1, kept);
-                kept += 1;
-            }
-            at += 1;
+            let mine = self.lanes[at..].iter().copied();
+            let (mine, consumed) = fastest(span, mine);
+            let theirs = theirs.iter().map(|lane| lane.load(Ordering::Relaxed));
+            let (their, _) = fastest(span, theirs);
+            let left = self.narrow(span, (mine, their), step);
+            at += consumed;
+            self.put(span, left, (&mut kept, &mut at));
         }
         self.lanes.truncate(kept);
-        self.places.truncate(kept);
     }
 
-    /// How many lanes from `at` on are the same as theirs.
-    #[inline]
-    fn same(&self, at: usize, theirs: &[AtomicU64]) -> usize {
-        let lanes = self.lanes[at..].iter().zip(theirs);
-        lanes
-            .take_while(|(mine, their)| their.load(Ordering::Relaxed) == **mine)
-            .count()
+    /// What is left of a span at the step's position; whoever has no medium there
+    /// is out.
+    fn narrow(
+        &mut self,
+        span: u32,
+        (mine, their): (Fastest, Fastest),
+        step: &mut Step<'_>,
+    ) -> Fastest {
+        let all = |slots: Fastest| slots.iter().fold(0, |all, slots| all | slots);
+        let held = all(their);
+        for (medium, (mine, their)) in Medium::ALL.into_iter().zip(mine.into_iter().zip(their)) {
+            if mine & !held != 0 {
+                self.report(span, (mine & !held, medium), step);
+            }
+            for slot in lanes::slots(span, mine & held & !their) {
+                self.changes.note(slot, medium, step.position);
+            }
+        }
+        their.map(|slots| slots & all(mine))
     }
 
-    /// Moves lanes up to where those before them end.
-    #[inline]
-    fn keep(&mut self, lanes: Range<usize>, end: usize) {
-        if lanes.start != end {
-            self.lanes.copy_within(lanes.clone(), end);
-            self.places.copy_within(lanes, end);
+    /// Puts a span's lanes where those kept end; there may be more than before.
+    fn put(&mut self, span: u32, slots: Fastest, (kept, at): (&mut usize, &mut usize)) {
+        for (medium, slots) in Medium::ALL.into_iter().zip(slots) {
+            if slots == 0 {
+                continue;
+            }
+            self.is_mixed |= medium != Medium::Gpu;
+            let lane = lanes::lane(span, medium, slots);
+            if *kept == *at {
+                self.lanes.insert(*at, lane);
+                *at += 1;
+            } else {
+                self.lanes[*kept] = lane;
+            }
+            *kept += 1;
         }
     }
 
     /// Ends: all that are still in hold everything before the position.
     pub(crate) fn finish(&mut self, step: &mut Step<'_>) {
-        step.report.reserve(self.lanes.len());
         for at in 0..self.lanes.len() {
-            self.narrow(at, 0, step);
+            let lane = self.lanes[at];
+            let medium = Medium::ALL[lanes::medium(lane)];
+            self.report(lanes::span(lane), (lane & lanes::SLOTS, medium), step);
         }
         self.lanes.clear();
     }
 
-    /// What is left of a lane at the step's position; whoever has no media there
-    /// is out.
-    fn narrow(&mut self, at: usize, nibbles: u64, step: &mut Step<'_>) -> u64 {
-        let lane = self.lanes[at];
-        let (number, before) = (lanes::number(lane), lane & lanes::NIBBLES);
-        let media = nibbles & lanes::mask(before);
-        if media == 0 && self.places[at] == UNCHANGED && lanes::occupied(before) == before {
-            step.report_all(lane);
-            return 0;
+    /// Reports holders that are out, with their medium now.
+    #[inline]
+    fn report(&self, span: u32, (slots, medium): (u64, Medium), step: &mut Step<'_>) {
+        let roster = step.core.roster_from(span * lanes::SPAN);
+        let changed = slots & self.changes.slots(span);
+        step.report
+            .alike(roster, slots & !changed, (step.position, medium));
+        if changed != 0 {
+            self.report_changed(span, (changed, medium), step);
         }
-        let out = before & !lanes::mask(media);
-        for shift in lanes::shifts(out) {
-            if let Some(holder) = step.core.holder(lanes::slot(number, shift)) {
-                self.report(at, shift, (holder, lanes::media(before, shift)), step);
-            }
-        }
-        for shift in lanes::shifts((media ^ before) & !out) {
-            self.place(at, shift)
-                .extend(lanes::media(before, shift), step.position);
-        }
-        lanes::lane(number, media)
     }
 
-    /// Reports a holder that is out, with its media since their last change.
-    fn report(
-        &self,
-        at: usize,
-        shift: u32,
-        (holder, media): (Holder, MediumSet),
-        step: &mut Step<'_>,
-    ) {
-        match (self.places[at], media.fastest()) {
-            (UNCHANGED, Some(fastest)) => step.report.alike(holder, step.position, fastest),
-            (UNCHANGED, None) => {}
-            (base, _) => {
-                let before = self.changed[base as usize + shift as usize / 4];
+    /// Reports those of the holders that are out whose medium has changed before.
+    #[cold]
+    fn report_changed(&self, span: u32, (slots, medium): (u64, Medium), step: &mut Step<'_>) {
+        for slot in lanes::slots(span, slots) {
+            if let (Some(holder), Some(before)) = (step.core.holder(slot), self.changes.of(slot)) {
                 let mut matched = before.of(holder);
-                matched.extend(media, step.position);
+                matched.extend(medium, step.position);
                 step.report.mixed(matched);
             }
         }
     }
+}
 
-    fn place(&mut self, at: usize, shift: u32) -> &mut Match {
-        if self.places[at] == UNCHANGED {
-            let base = self.changed.len();
-            let len = base + lanes::PER_LANE as usize;
-            self.changed.resize(len, Match::new(Holder(0)));
-            self.places[at] = base as u32;
-        }
-        &mut self.changed[self.places[at] as usize + shift as usize / 4]
+/// A lane of a list, or [`NO_LANE`].
+#[inline]
+fn lane_at(lanes: &[AtomicU64], at: usize) -> u64 {
+    lanes
+        .get(at)
+        .map_or(NO_LANE, |lane| lane.load(Ordering::Relaxed))
+}
+
+/// Of a lane of the GPU, who is no longer there: nearly always this says all.
+/// None if some may be found in lanes of slower media.
+#[inline]
+fn lost_of_gpu(mine: u64, theirs: &[AtomicU64]) -> Option<u64> {
+    let their = lane_at(theirs, 0);
+    if lanes::head(their) == lanes::head(mine) {
+        let lost = mine & !their;
+        let is_all = lost == 0 || lanes::span(lane_at(theirs, 1)) != lanes::span(mine);
+        is_all.then_some(lost)
+    } else {
+        (lanes::span(their) != lanes::span(mine)).then_some(mine & lanes::SLOTS)
     }
 }
 
-/// The lane of a set of one.
-fn lone(slot: u32, media: MediumSet) -> u64 {
-    let (number, shift) = lanes::place(slot);
-    lanes::lane(number, u64::from(media.bits()) << shift)
+/// Every holder of a span under its fastest medium, and how many lanes the span
+/// has at the list's beginning.
+fn fastest(span: u32, lanes: impl Iterator<Item = u64>) -> (Fastest, usize) {
+    let (mut slots, mut seen, mut count) = ([0; lanes::MEDIA], 0, 0);
+    for lane in lanes.take_while(|lane| lanes::span(*lane) == span) {
+        let its = lane & lanes::SLOTS & !seen;
+        slots[lanes::medium(lane)] = its;
+        seen |= its;
+        count += 1;
+    }
+    (slots, count)
 }
 
 /// Takes those out that are no candidates.
 fn restrict(lane: &mut u64, core: &Core, candidates: &HolderFilter) {
-    let (number, nibbles) = (lanes::number(*lane), *lane & lanes::NIBBLES);
-    for shift in lanes::shifts(nibbles) {
-        let holder = core.holder(lanes::slot(number, shift));
+    for slot in lanes::members(*lane) {
+        let holder = core.holder(slot);
         if !holder.is_some_and(|holder| candidates.allows(holder)) {
-            *lane &= !(15 << shift);
+            *lane &= !lanes::place(slot).1;
         }
     }
 }

@@ -130,22 +130,22 @@ fn blocks_that_move_during_a_sweep_are_swept() {
 #[test]
 fn many_different_sets_give_memory_back() {
     let index = PrefixIndex::new(IndexLimits::default());
-    (0..400).for_each(|holder| index.apply(&began(holder)));
+    (0..1000).for_each(|holder| index.apply(&began(holder)));
     // Every block gets a set of its own.
-    for holder in 0..400_u32 {
+    for holder in 0..1000_u32 {
         let has = |key: &u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (holder % 50) & 3 == 0;
         index.apply(&stored(holder, (0..4_000).filter(has)));
     }
     let full = index.stats();
     assert!(full.holder_sets > 3_000, "{}", full.holder_sets);
-    for holder in 0..390 {
+    for holder in 0..990 {
         index.apply(&Delta::HolderEnded {
             holder: Holder(holder),
         });
     }
     while index.sweep(10_000) {}
     // The sets of the last ten are in pages that the first round left sparse.
-    index.apply(&stored(399, 0..1));
+    index.apply(&stored(999, 0..1));
     while index.sweep(10_000) {}
     let stats = index.stats();
     assert!(

@@ -24,19 +24,18 @@ impl Edit {
     pub(super) fn apply(self, set: &mut Vec<u64>) {
         match self {
             Self::Add { slot, medium } => {
-                let (number, shift) = lanes::place(slot);
-                let bit = 1_u64 << (shift + medium as u32);
-                match set.binary_search_by_key(&number, |lane| lanes::number(*lane)) {
+                let (span, bit) = lanes::place(slot);
+                let lane = lanes::lane(span, medium, bit);
+                match find(set, lane) {
                     Ok(at) => set[at] |= bit,
-                    Err(at) => set.insert(at, lanes::lane(number, bit)),
+                    Err(at) => set.insert(at, lane),
                 }
             }
             Self::Take { slot, medium } => {
-                let (number, shift) = lanes::place(slot);
-                let bit = 1_u64 << (shift + medium as u32);
-                if let Ok(at) = set.binary_search_by_key(&number, |lane| lanes::number(*lane)) {
+                let (span, bit) = lanes::place(slot);
+                if let Ok(at) = find(set, lanes::lane(span, medium, bit)) {
                     set[at] &= !bit;
-                    if set[at] & lanes::NIBBLES == 0 {
+                    if set[at] & lanes::SLOTS == 0 {
                         set.remove(at);
                     }
                 }
@@ -52,6 +51,11 @@ impl Edit {
             Self::Clean => u32::MAX,
         }
     }
+}
+
+/// Where a set has the lane with the same span and medium, or would have it.
+fn find(set: &[u64], lane: u64) -> Result<usize, usize> {
+    set.binary_search_by_key(&lanes::head(lane), |lane| lanes::head(*lane))
 }
 
 /// Set and edit to set; one place per hash, the newest wins.

@@ -253,9 +253,9 @@ enum Room {
     None,
 }
 
-/// The slots of a set and on how many media each has the block.
+/// The slots of a set and on how many media each has the block; one on several
+/// media may be named several times.
 fn members(core: &Core, set: SetId) -> Vec<(u32, u32)> {
-    let count = |nibbles, shift| u32::from(lanes::media(nibbles, shift).bits()).count_ones();
     match set.view() {
         SetView::Empty => Vec::new(),
         SetView::One { slot, media } => vec![(slot, u32::from(media.bits()).count_ones())],
@@ -263,11 +263,7 @@ fn members(core: &Core, set: SetId) -> Vec<(u32, u32)> {
             let words = core.lanes(record).unwrap_or_default().iter();
             words
                 .map(|word| word.load(std::sync::atomic::Ordering::Relaxed))
-                .flat_map(|lane| {
-                    let (number, nibbles) = (lanes::number(lane), lane & lanes::NIBBLES);
-                    lanes::shifts(nibbles)
-                        .map(move |shift| (lanes::slot(number, shift), count(nibbles, shift)))
-                })
+                .flat_map(|lane| lanes::members(lane).map(|slot| (slot, 1)))
                 .collect()
         }
     }

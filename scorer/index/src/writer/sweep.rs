@@ -15,7 +15,7 @@ use crate::shared::directory;
 /// One pass over all slots.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// Media bits of the slots to take out, by lane number.
+    /// The slots to take out, a word for each span.
     gone: Vec<u64>,
     slots: Vec<u32>,
     page: usize,
@@ -75,10 +75,10 @@ impl Writer {
             return;
         }
         let slots = self.roster.take_ended();
-        let mut gone = vec![0; self.roster.span().div_ceil(lanes::PER_LANE as usize)];
+        let mut gone = vec![0; self.roster.span().div_ceil(lanes::SPAN as usize)];
         for slot in &slots {
-            let (number, shift) = lanes::place(*slot);
-            gone[number as usize] |= 15 << shift;
+            let (span, bit) = lanes::place(*slot);
+            gone[span as usize] |= bit;
         }
         self.sets.forget_edits();
         self.round = Some(Round {
