@@ -97,6 +97,9 @@ impl<'a> Walk<'a> {
             let mut blocks = 0;
             if next.is_multiple_of(GROUP) {
                 blocks = groups_with(page, next, self.set, keys, &self.core.shares);
+                if blocks == 0 {
+                    self.prepare(next);
+                }
             }
             if blocks == 0 {
                 if page.set_of(next, keys[0].0) != Some(self.set) {
@@ -107,6 +110,14 @@ impl<'a> Walk<'a> {
             self.at.offset += blocks;
             self.done += blocks;
         }
+    }
+
+    /// Asks for all that is needed to see whether the run ends before an offset
+    /// and where it goes on: one wait instead of three.
+    #[inline]
+    fn prepare(&self, offset: usize) {
+        self.at.page.prefetch(offset);
+        self.core.prefetch_entry(self.keys[self.done].0);
     }
 
     /// The blocks that come next, wherever they are.
@@ -152,13 +163,32 @@ impl<'a> Walk<'a> {
             self.touched = self.keys.len().min(self.done + TOUCH);
             self.core.touch(&self.keys[self.done..self.touched]);
         }
-        let found = self.core.find(self.keys[self.done].0)?;
-        Ok(found.map(|at| Next {
-            at,
-            set: at.set,
-            blocks: 1,
-            beside: false,
+        let keys = &self.keys[self.done..];
+        let found = self.core.find(keys[0].0)?;
+        Ok(found.map(|mut at| {
+            let blocks = self.arrive(&at, keys);
+            at.offset += blocks - 1;
+            Next {
+                at,
+                set: at.set,
+                blocks,
+                beside: false,
+            }
         }))
+    }
+
+    /// How many blocks a place that was found has for the next keys: all of its
+    /// group, if that begins there and has one set.
+    #[inline]
+    fn arrive(&self, at: &Found<'_>, keys: &[BlockKey]) -> usize {
+        match keys.first_chunk() {
+            Some(keys) if at.offset.is_multiple_of(GROUP) => {
+                let sum = || self.core.shares.sum(keys);
+                let is_whole = at.page.group_set(at.offset, sum) == Some(at.set);
+                if is_whole { GROUP } else { 1 }
+            }
+            _ => 1,
+        }
     }
 
     #[inline]

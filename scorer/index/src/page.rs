@@ -28,6 +28,9 @@ pub(crate) const GROUP: usize = 8;
 
 const GROUPS: usize = PAGE / GROUP;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Blocks that lie side by side, in prefix order as far as possible.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -82,8 +85,13 @@ impl Page {
     #[inline]
     pub(crate) fn prefetch_run(&self, offset: usize) {
         self.prefetch(offset);
-        prefetch(&self.shared[offset / GROUP]);
-        prefetch(&self.sums[offset / GROUP]);
+        let groups = offset / GROUP..GROUPS;
+        for group in groups.clone().step_by(LINE / 4).take(2) {
+            prefetch(&self.shared[group]);
+        }
+        for group in groups.step_by(LINE / 8).take(4) {
+            prefetch(&self.sums[group]);
+        }
     }
 
     /// The set that all blocks of the group at `offset` have, if it is one.

@@ -10,6 +10,9 @@ use crate::page::GROUP;
 use crate::set_id::SetId;
 use crate::table::{KeyHash, grow_to};
 
+/// Groups whose entries are asked for side by side.
+const AT_ONCE: usize = 4;
+
 /// The last place of a group.
 const LAST: usize = GROUP - 1;
 
@@ -151,7 +154,38 @@ impl Writer {
         self.blocks -= GROUP;
     }
 
-    fn put_group(&self, first: u32, set: SetId) {
+    /// Drops the blocks of groups, given by their first slots, whose sets have
+    /// become empty.
+    pub(super) fn drop_groups(&mut self, groups: &[u32]) {
+        let mut hashes = [[KeyHash::default(); GROUP]; AT_ONCE];
+        for groups in groups.chunks(AT_ONCE) {
+            for (hashes, first) in hashes.iter_mut().zip(groups) {
+                *hashes = self.entries_of(*first);
+                self.put_group(*first, SetId::EMPTY);
+            }
+            for (hashes, first) in hashes.iter().zip(groups) {
+                for (slot, hash) in (*first..).zip(hashes) {
+                    self.unlist(slot, *hash);
+                }
+                self.arena.rest_group(*first);
+                self.blocks -= GROUP;
+            }
+        }
+    }
+
+    /// The hashes of a group's keys, whose entries are asked for.
+    fn entries_of(&self, first: u32) -> [KeyHash; GROUP] {
+        std::array::from_fn(|place| {
+            let key = match self.core.page(first) {
+                Ok((page, offset)) => page.key(offset + place),
+                Err(_) => 0,
+            };
+            self.core.prefetch_entry(key)
+        })
+    }
+
+    /// Changes who holds the blocks of a group.
+    pub(super) fn put_group(&self, first: u32, set: SetId) {
         if let Ok((page, offset)) = self.core.page(first) {
             page.put_group(offset, set);
         }

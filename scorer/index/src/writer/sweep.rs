@@ -6,11 +6,17 @@
 //! round or clean already. The same round empties sparse set pages.
 
 use super::Writer;
-use crate::intern::SetsFull;
 use crate::lanes;
 use crate::page::{GROUP, PAGE};
 use crate::set_id::SetId;
 use crate::shared::directory;
+
+/// What has lost its last holder: slots, and first slots of groups.
+#[derive(Debug, Default)]
+struct Dropped {
+    blocks: Vec<u32>,
+    groups: Vec<u32>,
+}
 
 /// One pass over all slots.
 #[derive(Debug)]
@@ -104,7 +110,7 @@ impl Writer {
     }
 
     fn clean_page(&mut self, round: &Round, end: usize) {
-        let mut dropped = Vec::with_capacity(end - round.offset);
+        let mut dropped = Dropped::default();
         let mut offset = round.offset;
         while offset < end {
             let first = (round.page * PAGE + offset) as u32;
@@ -113,10 +119,16 @@ impl Writer {
             offset += blocks as usize;
         }
         self.settle_group();
-        self.drop_blocks(&dropped);
+        self.drop_all(&dropped);
+    }
+
+    fn drop_all(&mut self, dropped: &Dropped) {
+        self.drop_groups(&dropped.groups);
+        self.drop_blocks(&dropped.blocks);
     }
 
     /// How many blocks from a slot on are known to have one set.
+    #[inline]
     fn alike(&self, first: u32, most: usize) -> u32 {
         let is_group = (first as usize).is_multiple_of(GROUP) && most >= GROUP;
         let page = self.core.page(first).ok().filter(|_| is_group);
@@ -127,38 +139,37 @@ impl Writer {
     /// A block that is about to move might get behind the round.
     pub(super) fn clean_before_move(&mut self, at: u32) {
         if let Some(round) = self.round.take() {
-            let mut dropped = Vec::new();
+            let mut dropped = Dropped::default();
             self.clean_blocks(&round, (at, 1), &mut dropped);
-            self.drop_blocks(&dropped);
+            self.drop_all(&dropped);
             self.round = Some(round);
         }
     }
 
     /// Takes the round's holders out of blocks that have one set. Blocks that
     /// nobody else holds go to `dropped`.
-    fn clean_blocks(&mut self, round: &Round, (first, blocks): (u32, u32), dropped: &mut Vec<u32>) {
+    #[inline]
+    fn clean_blocks(&mut self, round: &Round, (first, blocks): (u32, u32), dropped: &mut Dropped) {
         let before = self.set_at(first);
         if before == SetId::EMPTY {
             return;
         }
-        match self.sets.clean(&self.core, before, &round.gone) {
-            Ok(after) if after == before => {}
-            Ok(after) => {
-                self.sets.refer(&self.core, after, blocks);
-                self.sets.release(&self.core, before, blocks);
-                for slot in first..first + blocks {
-                    if after == SetId::EMPTY {
-                        dropped.push(slot);
-                    } else {
-                        self.put_set(slot, after);
-                    }
-                }
+        let Ok(after) = self.sets.clean(&self.core, before, &round.gone) else {
+            for slot in first..first + blocks {
+                self.forget_block(slot, before);
             }
-            Err(SetsFull) => {
-                for slot in first..first + blocks {
-                    self.forget_block(slot, before);
-                }
-            }
+            return;
+        };
+        if after == before {
+            return;
+        }
+        self.sets.refer(&self.core, after, blocks);
+        self.sets.release(&self.core, before, blocks);
+        match (after, blocks) {
+            (SetId::EMPTY, 1) => dropped.blocks.push(first),
+            (SetId::EMPTY, _) => dropped.groups.push(first),
+            (_, 1) => self.put_set(first, after),
+            _ => self.put_group(first, after),
         }
     }
 }
