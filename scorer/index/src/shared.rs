@@ -225,6 +225,14 @@ impl Core {
         hash
     }
 
+    /// The same for the writer, who will change it.
+    #[inline]
+    pub(crate) fn claim_entry(&self, key: u64) -> KeyHash {
+        let hash = self.hash(key);
+        self.table[hash.sub].prefetch_to_write(hash.tag);
+        hash
+    }
+
     /// Asks for the block that the table probably names.
     #[inline]
     pub(crate) fn prefetch_block(&self, hash: KeyHash) {

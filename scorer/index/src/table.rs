@@ -15,10 +15,14 @@
 //! from, order-preserving, so a piece is rebuilt by one pass over it without a
 //! look at the keys.
 
+mod fit;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::prefetch::prefetch;
+use crate::prefetch::{prefetch, prefetch_to_write};
+
+pub(crate) use fit::{grow_to, shrink_to};
 
 /// Pieces of the table.
 pub(crate) const SUB_TABLES: usize = 256;
@@ -222,6 +226,12 @@ impl SubTable {
         prefetch(&self.buckets[self.home(tag)]);
     }
 
+    /// The same, of memory that will be written.
+    #[inline]
+    pub(crate) fn prefetch_to_write(&self, tag: u32) {
+        prefetch_to_write(&self.buckets[self.home(tag)]);
+    }
+
     /// Points the entry at another slot.
     #[inline]
     pub(crate) fn set(&self, at: usize, tag: u32, slot: u32) {
@@ -327,22 +337,6 @@ impl From<Entry> for u64 {
     fn from(entry: Entry) -> Self {
         Self::from(entry.tag) << 32 | Self::from(entry.slot)
     }
-}
-
-/// The length that a piece with so many entries should be rebuilt to before one
-/// more comes: over four fifths too many searches go on to a second bucket.
-#[inline]
-pub(crate) fn grow_to(live: u32, len: usize) -> Option<usize> {
-    let live = live as usize;
-    (live >= len / 5 * 4).then_some(live * 2)
-}
-
-/// The length that it should be rebuilt to because it is too large; `idle`:
-/// nobody waits.
-#[inline]
-pub(crate) fn shrink_to(live: u32, len: usize, idle: bool) -> Option<usize> {
-    let (live, part) = (live as usize, if idle { 2 } else { 4 });
-    (len > 4 * MIN_LEN && live < len / part).then_some((live * 3 / 2).max(MIN_LEN))
 }
 
 #[cfg(test)]

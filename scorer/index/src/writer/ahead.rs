@@ -49,7 +49,7 @@ impl<'a> Ahead<'a> {
         self.entries = self.entries.max(at);
         let end = self.keys.len().min(at + DISTANCE);
         while self.entries < end {
-            let hash = core.prefetch_entry(self.keys[self.entries].0);
+            let hash = core.claim_entry(self.keys[self.entries].0);
             self.hashes[self.entries % RING] = hash;
             self.entries += 1;
         }

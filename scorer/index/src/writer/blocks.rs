@@ -86,7 +86,7 @@ impl Writer {
             for (at, slot) in slots.iter().enumerate() {
                 let page = self.core.page(*slot);
                 let key = page.map_or(0, |(page, offset)| page.key(offset));
-                hashes[at] = self.core.prefetch_entry(key);
+                hashes[at] = self.core.claim_entry(key);
             }
             for at in 0..slots.len() {
                 self.drop_block(slots[at], hashes[at]);

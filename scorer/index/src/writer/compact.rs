@@ -41,7 +41,7 @@ impl Writer {
                 && let Ok((page, offset)) = self.core.page(from)
             {
                 (keys[count], slots[count]) = (page.key(offset), from);
-                hashes[count] = self.core.prefetch_entry(keys[count]);
+                hashes[count] = self.core.claim_entry(keys[count]);
                 count += 1;
             }
         }

@@ -180,7 +180,7 @@ impl Writer {
                 Ok((page, offset)) => page.key(offset + place),
                 Err(_) => 0,
             };
-            self.core.prefetch_entry(key)
+            self.core.claim_entry(key)
         })
     }
 
