@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use loadtest_fleet::{FleetOptions, PolicyChange, Stage, Strategy};
+use loadtest_fleet::{FleetOptions, PolicyChange, PublishedScorer, Stage, Strategy};
 
 use crate::wall_command::Wall;
 
@@ -34,9 +34,10 @@ pub(crate) struct Ladder {
     /// Models of the published system's policies, too.
     #[arg(long)]
     theirs: bool,
-    /// Decides arrivals, ways and ties.
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
+    /// Decides arrivals, ways and ties; may be given several times, and is then
+    /// summed up by seed.
+    #[arg(long, default_values_t = [42])]
+    pub(crate) seed: Vec<u64>,
     /// How many engines. Rates grow with them, customers too unless they are given.
     #[arg(long, default_value_t = 8)]
     engines: usize,
@@ -79,6 +80,19 @@ pub(crate) struct Ladder {
     /// may be given several times.
     #[arg(long)]
     policy: Vec<PolicyChange>,
+    /// Blocks of 64 bytes that the model of the published estimated scorer looks at.
+    #[arg(long, default_value_t = 256)]
+    scored_blocks: usize,
+    /// Blocks of 64 bytes that it remembers of each engine.
+    #[arg(long, default_value_t = 31_250)]
+    remembered_blocks: u32,
+    /// Measures the index and times decisions by this machine's clock; give
+    /// --threads 1 with it.
+    #[arg(long)]
+    pub(crate) costs: bool,
+    /// Prints what the mean time to the first token is made of.
+    #[arg(long)]
+    pub(crate) parts: bool,
     /// JSON with fields of the calibration; what it leaves out stays as it is.
     #[arg(long)]
     calibration: Option<PathBuf>,
@@ -88,10 +102,10 @@ pub(crate) struct Ladder {
     /// Prints every stage.
     #[arg(long)]
     pub(crate) stages: bool,
-    /// Where the report goes as JSON.
+    /// Where the report goes as JSON; with several seeds, all reports.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
-    /// Where the plot goes as SVG.
+    /// Where the plot goes as SVG; with several seeds, that of the first.
     #[arg(long)]
     pub(crate) plot: Option<PathBuf>,
 }
@@ -108,9 +122,9 @@ impl Ladder {
         strategies
     }
 
-    pub(crate) fn options(&self) -> Result<FleetOptions> {
+    pub(crate) fn options(&self, seed: u64) -> Result<FleetOptions> {
         let mut options = FleetOptions {
-            seed: self.seed,
+            seed,
             engines: self.engines,
             pickers: self.pickers,
             kv_tokens: self.kv_tokens,
@@ -118,6 +132,11 @@ impl Ladder {
             event_delay: Duration::from_millis(self.event_delay_ms),
             speculation: Duration::from_millis(self.speculation_ms),
             policy: self.policy.clone(),
+            published_scorer: PublishedScorer {
+                blocks: self.scored_blocks,
+                remembered: self.remembered_blocks,
+            },
+            costs: self.costs,
             ..FleetOptions::default()
         };
         options.in_flight_limit =

@@ -126,4 +126,12 @@ impl FleetCalibration {
     pub(crate) fn admission(&self, prompt_tokens: u32) -> Duration {
         Duration::from_secs_f64(self.admission_per_token * f64::from(prompt_tokens))
     }
+
+    /// What an engine needs for the part of a prompt that it did not find.
+    pub(crate) fn computed(&self, prompt_tokens: u32, cached_tokens: u32) -> Duration {
+        let cached = f64::from(cached_tokens);
+        let computed = (f64::from(prompt_tokens) - cached).max(0.0);
+        let pairs = computed * (cached + computed / 2.0);
+        Duration::from_secs_f64(self.prefill * computed + self.prefill_attention * pairs)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::parts::TtftParts;
 use crate::request::Request;
 
 /// A distribution in few numbers.
@@ -53,6 +54,8 @@ pub struct StageFigures {
     pub output_tokens_per_second: f64,
     /// From a request's sending to its first token.
     pub ttft: Spread,
+    /// What its mean is made of.
+    pub ttft_parts: TtftParts,
     /// Between two tokens of a request.
     pub itl: Spread,
     /// The mean of that per request.
@@ -63,6 +66,8 @@ pub struct StageFigures {
     pub kv_usage: Spread,
     /// Share of prompt tokens that engines found.
     pub hit_rate: f64,
+    /// Share of the requests of which an engine found less than half.
+    pub missed: f64,
     /// Tokens that the router expected engines to find, beyond or below what they
     /// found: mean of the difference's amount per request.
     pub prediction_error: f64,
@@ -171,6 +176,7 @@ impl Gathered {
         let tpot = ended().filter(|request| request.generated > 1);
         let tpot = tpot.map(|r| (r.last - first(r)).as_secs_f64() / f64::from(r.generated - 1));
         let cached: f64 = ended().map(|request| f64::from(request.cached)).sum();
+        let missed = ended().filter(|r| r.cached < prompt_tokens / 2).count();
         let error = ended().map(|r| f64::from(r.predicted.abs_diff(r.cached)));
         StageFigures {
             rate,
@@ -179,9 +185,11 @@ impl Gathered {
             seconds,
             output_tokens_per_second: output / seconds.max(f64::MIN_POSITIVE),
             ttft: Spread::of(ttft.collect()),
+            ttft_parts: TtftParts::of(ended()),
             itl: self.gaps(),
             tpot: Spread::of(tpot.collect()),
             hit_rate: cached / (count * f64::from(prompt_tokens)),
+            missed: missed as f64 / count,
             prediction_error: error.sum::<f64>() / count,
             balance: busiest * engines as f64 / output.max(1.0),
             wait_queue: Spread::of(self.waiting),

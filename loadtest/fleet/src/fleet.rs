@@ -9,10 +9,10 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use router_picker::Load;
 
+use crate::decisions::Costs;
 use crate::figures::{Gathered, StageFigures, Totals};
 use crate::options::{FleetOptions, OptionError};
 use crate::path::Path;
-use crate::policy;
 use crate::queue::{Happening, Queue};
 use crate::request::Request;
 use crate::router::Router;
@@ -44,6 +44,17 @@ impl FleetError {
     }
 }
 
+/// What a run gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetOutcome {
+    /// Each measured stage.
+    pub stages: Vec<StageFigures>,
+    /// Counts, with the warm-up.
+    pub totals: Totals,
+    /// If they were measured.
+    pub costs: Option<Costs>,
+}
+
 /// One run of one strategy.
 pub struct Fleet<'a> {
     options: &'a FleetOptions,
@@ -51,8 +62,8 @@ pub struct Fleet<'a> {
     now: Duration,
     queue: Queue,
     engines: Vec<Engine>,
-    /// The step that each engine is in.
-    steps: Vec<Option<StepOutcome>>,
+    /// The step that each engine is in, and when it began.
+    steps: Vec<Option<(Duration, StepOutcome)>>,
     /// What each engine's metrics say: as of its last finished step.
     loads: Vec<Load>,
     router: Router,
@@ -82,15 +93,7 @@ impl<'a> Fleet<'a> {
         let made = (0..options.engines).map(|_| Engine::new(&config));
         let engines: Vec<_> = made.collect::<Result<_, _>>().map_err(OptionError::from)?;
         let count = engines.len();
-        let router = Router::new(
-            strategy,
-            count,
-            options.pickers,
-            options.block_size,
-            options.speculation,
-            policy::changed(&options.policy),
-            options.seed ^ 1 ^ options.ties.rotate_right(32),
-        );
+        let router = Router::new(strategy, options);
         let mut queue = Queue::default();
         queue.at(Duration::ZERO, Happening::Scrape);
         Ok(Self {
@@ -120,10 +123,7 @@ impl<'a> Fleet<'a> {
     ///
     /// # Errors
     /// If an engine does not take a request.
-    pub fn run(
-        mut self,
-        progress: Progress<'_>,
-    ) -> Result<(Vec<StageFigures>, Totals), FleetError> {
+    pub fn run(mut self, progress: Progress<'_>) -> Result<FleetOutcome, FleetError> {
         let workload = &self.options.workload;
         let all = workload.stages.len() + 1;
         self.stage(workload.warm_up)?;
@@ -138,7 +138,11 @@ impl<'a> Fleet<'a> {
             self.totals.engine_output_tokens += totals.generated_tokens;
             self.totals.preemptions += totals.preemptions;
         }
-        Ok((stages, self.totals))
+        Ok(FleetOutcome {
+            stages,
+            totals: self.totals,
+            costs: self.router.costs(),
+        })
     }
 
     /// Sends a stage's requests and lets all of them end.
@@ -205,7 +209,8 @@ impl<'a> Fleet<'a> {
     /// The gateway's limit is behind the router: it decides, then is turned away.
     fn arrives(&mut self, number: usize) {
         let prompt = self.prompt(number);
-        let chosen = self.router.route(self.now, &prompt);
+        let customer = self.requests[number].user / self.options.workload.users;
+        let chosen = self.router.route(self.now, customer, &prompt);
         let limit = self.options.in_flight_limit;
         if limit.is_some_and(|limit| self.in_flight >= limit) {
             self.router
@@ -217,6 +222,7 @@ impl<'a> Fleet<'a> {
         }
         self.in_flight += 1;
         let request = &mut self.requests[number];
+        request.moments.arrived = self.now;
         (request.picker, request.engine) = (chosen.picker, chosen.engine);
         request.predicted = chosen.predicted;
         request.booked = chosen.booked;
@@ -241,6 +247,12 @@ impl<'a> Fleet<'a> {
             extras: Extras::default(),
         };
         self.engines[engine].submit(self.now, submission)?;
+        let free = match &self.steps[engine] {
+            Some((begun, outcome)) => *begun + outcome.duration,
+            None => self.now,
+        };
+        let moments = &mut self.requests[number].moments;
+        (moments.admitted, moments.free) = (self.now, free);
         self.step(engine);
         Ok(())
     }
@@ -262,24 +274,27 @@ impl<'a> Fleet<'a> {
         }
         let end = self.now + outcome.duration;
         self.queue.at(end, Happening::StepEnds { engine });
-        self.steps[engine] = Some(outcome);
+        self.steps[engine] = Some((self.now, outcome));
     }
 
     fn step_ends(&mut self, engine: usize) {
-        let outcome = self.steps[engine].take().expect("it was in a step");
+        let (begun, outcome) = self.steps[engine].take().expect("it was in a step");
         self.loads[engine] = load(&outcome.load);
         for token in outcome.tokens {
-            self.token(engine, token);
+            self.token(engine, begun, token);
         }
         self.step(engine);
     }
 
-    fn token(&mut self, engine: usize, token: Generated) {
+    fn token(&mut self, engine: usize, begun: Duration, token: Generated) {
         let number = usize::try_from(token.id - self.base).expect("a request of this stage");
         let request = &mut self.requests[number];
         if let Some(first) = token.first {
             request.first = Some(self.now);
             request.cached = u32::try_from(first.cached_tokens).unwrap_or(u32::MAX);
+            request.moments.begun = begun;
+            let prompt = self.options.workload.prompt_tokens();
+            request.moments.own = self.options.calibration.computed(prompt, request.cached);
             self.router
                 .book(request.picker, engine)
                 .first_token(request.booked);

@@ -13,7 +13,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use loadtest_fleet::{Report, Strategy, by_stage, plot, run, summary};
+use loadtest_fleet::{
+    FleetOptions, Report, SeedsReport, Strategy, by_seed, by_stage, costs, parts, plot, run,
+    summary,
+};
 
 use args::{Args, Command, Ladder};
 
@@ -25,10 +28,29 @@ fn main() -> Result<ExitCode> {
 }
 
 fn climb(ladder: &Ladder) -> Result<()> {
-    let options = ladder.options()?;
     let json = created("--json", ladder.json.as_deref())?;
     // Drawn over later.
     created("--plot", ladder.plot.as_deref())?;
+    let options = ladder.seed.iter().map(|seed| ladder.options(*seed));
+    let options = options.collect::<Result<Vec<_>>>()?;
+    let mut reports = Vec::new();
+    for options in &options {
+        let report = one_seed(options, ladder)?;
+        print(&report, ladder)?;
+        reports.push(report);
+    }
+    if let Some((file, first)) = ladder.plot.as_ref().zip(reports.first()) {
+        plot(first, file)?;
+    }
+    if reports.len() > 1 {
+        let report = SeedsReport::of(reports);
+        write!(std::io::stdout().lock(), "{}", by_seed(&report))?;
+        return write(&report, json);
+    }
+    write(&reports.first(), json)
+}
+
+fn one_seed(options: &FleetOptions, ladder: &Ladder) -> Result<Report> {
     let strategies = ladder.strategies();
     let bars = bars(&strategies);
     let told = |place: usize, done: usize, all: usize, now: Duration| {
@@ -40,9 +62,7 @@ fn climb(ladder: &Ladder) -> Result<()> {
             bar.finish();
         }
     };
-    let report = run(&options, &strategies, ladder.threads, &told)?;
-    print(&report, ladder.stages)?;
-    write(&report, ladder, json)
+    Ok(run(options, &strategies, ladder.threads, &told)?)
 }
 
 /// One per strategy, on standard error, if that is a terminal.
@@ -58,14 +78,23 @@ fn bars(strategies: &[Strategy]) -> Vec<ProgressBar> {
     strategies.iter().map(bar).collect()
 }
 
-fn print(report: &Report, stages: bool) -> Result<()> {
+fn print(report: &Report, ladder: &Ladder) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    if stages {
+    if ladder.stages {
         for of in &report.strategies {
             writeln!(out, "{}", by_stage(of))?;
         }
     }
-    write!(out, "{}", summary(report))?;
+    // Several seeds are summed up at the end.
+    if ladder.seed.len() == 1 {
+        write!(out, "{}", summary(report))?;
+    }
+    if ladder.parts {
+        write!(out, "\n{}", parts(report))?;
+    }
+    if ladder.costs {
+        write!(out, "\n{}", costs(report))?;
+    }
     Ok(())
 }
 
@@ -78,14 +107,9 @@ fn created(flag: &str, file: Option<&Path>) -> Result<Option<File>> {
     file.map(create).transpose()
 }
 
-fn write(report: &Report, ladder: &Ladder, json: Option<File>) -> Result<()> {
-    if let Some(file) = json {
-        write_json(report, file).context("--json")?;
-    }
-    if let Some(file) = &ladder.plot {
-        plot(report, file)?;
-    }
-    Ok(())
+fn write(report: &impl serde::Serialize, json: Option<File>) -> Result<()> {
+    let Some(file) = json else { return Ok(()) };
+    write_json(report, file).context("--json")
 }
 
 fn write_json(report: &impl serde::Serialize, file: File) -> Result<()> {

@@ -23,6 +23,19 @@ pub(crate) struct Held {
     pub(crate) estimated: u32,
 }
 
+/// What the index holds when a run is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct IndexFigures {
+    /// Distinct blocks.
+    pub blocks: usize,
+    /// Blocks times the endpoints that hold them.
+    pub memberships: u64,
+    /// Bytes of all structures, from their capacities.
+    pub bytes: usize,
+    /// The same over the memberships; 0 without any.
+    pub bytes_per_membership: f64,
+}
+
 /// State and index, and who their holders are.
 pub(crate) struct Map {
     state: State,
@@ -143,6 +156,19 @@ impl Map {
             }
         }
         held
+    }
+
+    pub(crate) fn figures(&self) -> IndexFigures {
+        let stats = self.index.stats();
+        IndexFigures {
+            blocks: stats.blocks,
+            memberships: stats.memberships,
+            bytes: stats.bytes,
+            bytes_per_membership: match stats.memberships {
+                0 => 0.0,
+                memberships => stats.bytes as f64 / memberships as f64,
+            },
+        }
     }
 
     fn apply(&mut self, command: &Command) {

@@ -6,7 +6,7 @@ use loadtest_engine_sim::engine::{ConfigError, EngineConfig};
 
 use router_picker::PolicyMistake;
 
-use crate::{CalibrationError, FleetCalibration, PolicyChange, Workload, policy};
+use crate::{CalibrationError, FleetCalibration, PolicyChange, PublishedScorer, Workload, policy};
 
 /// One study. Every strategy is given the same.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -34,6 +34,11 @@ pub struct FleetOptions {
     pub in_flight_limit: Option<usize>,
     /// What our strategies pick by, where it is not the default.
     pub policy: Vec<PolicyChange>,
+    /// What the model of the published estimated scorer sees and remembers.
+    pub published_scorer: PublishedScorer,
+    /// Whether what deciding takes and how large the index becomes is measured: it
+    /// differs a little from run to run.
+    pub costs: bool,
     /// Times.
     pub calibration: FleetCalibration,
     /// The load.
@@ -54,6 +59,8 @@ impl Default for FleetOptions {
             speculation: Duration::from_secs(5),
             in_flight_limit: Some(1_024),
             policy: Vec::new(),
+            published_scorer: PublishedScorer::default(),
+            costs: false,
             calibration: FleetCalibration::default(),
             workload: Workload::published(),
         }
@@ -126,6 +133,18 @@ impl FleetOptions {
             ("scrape", millis(self.scrape), 1, 3_600_000),
             ("event_delay", millis(self.event_delay), 0, 3_600_000),
             ("speculation", millis(self.speculation), 0, 3_600_000),
+            (
+                "published_scorer.blocks",
+                self.published_scorer.blocks as u64,
+                1,
+                1 << 20,
+            ),
+            (
+                "published_scorer.remembered",
+                u64::from(self.published_scorer.remembered),
+                1,
+                1 << 30,
+            ),
             (
                 "in_flight_limit",
                 self.in_flight_limit.map_or(1, |limit| limit as u64),

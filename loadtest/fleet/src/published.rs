@@ -152,7 +152,7 @@ impl PublishedRun {
     #[must_use]
     pub fn of(strategy: Strategy) -> &'static Self {
         match strategy {
-            Strategy::Precise | Strategy::PublishedPrecise => &PRECISE,
+            Strategy::Precise | Strategy::PublishedPrecise | Strategy::Partition => &PRECISE,
             Strategy::Estimated | Strategy::PublishedEstimated => &ESTIMATED,
             Strategy::LoadOnly | Strategy::PublishedLoad => &LOAD,
             Strategy::Random => &RANDOM,

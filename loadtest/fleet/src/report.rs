@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::decisions::Costs;
 use crate::figures::{StageFigures, Totals};
-use crate::fleet::{Fleet, FleetError};
+use crate::fleet::{Fleet, FleetError, FleetOutcome};
 use crate::options::FleetOptions;
+use crate::parts::TtftParts;
 use crate::published::PublishedRun;
 use crate::strategy::Strategy;
 
@@ -32,6 +34,8 @@ pub struct StrategyReport {
     pub stages: Vec<StageFigures>,
     /// Counts, with the warm-up.
     pub totals: Totals,
+    /// What deciding took on this machine, if it was measured.
+    pub costs: Option<Costs>,
 }
 
 /// Measured stages in one row, put together as the published report does it.
@@ -42,6 +46,8 @@ pub struct Summary {
     pub output_tokens_per_second: f64,
     /// As are all that follow: weighted by requests that were answered.
     pub ttft_mean: f64,
+    /// What that mean is made of.
+    pub ttft_parts: TtftParts,
     /// Mean of the stages' medians.
     pub ttft_p50: f64,
     /// Mean of the stages' quantiles.
@@ -58,6 +64,8 @@ pub struct Summary {
     pub wait_queue: f64,
     /// Share of prompt tokens found.
     pub hit_rate: f64,
+    /// Share of requests of which an engine found less than half.
+    pub missed: f64,
     /// Tokens by which predictions were wrong.
     pub prediction_error: f64,
     /// The busiest engine over the mean.
@@ -99,6 +107,7 @@ impl Summary {
         Self {
             output_tokens_per_second: mean(&|_| 1.0, |stage| stage.output_tokens_per_second),
             ttft_mean: weighted(|stage| stage.ttft.mean),
+            ttft_parts: TtftParts::mean(stages.iter().map(|s| (answered(s), s.ttft_parts))),
             ttft_p50: weighted(|stage| stage.ttft.p50),
             ttft_p90: weighted(|stage| stage.ttft.p90),
             ttft_p99: weighted(|stage| stage.ttft.p99),
@@ -107,6 +116,7 @@ impl Summary {
             tpot_mean: weighted(|stage| stage.tpot.mean),
             wait_queue: mean(&|stage| stage.seconds, |stage| stage.wait_queue.mean),
             hit_rate: weighted(|stage| stage.hit_rate),
+            missed: weighted(|stage| stage.missed),
             prediction_error: weighted(|stage| stage.prediction_error),
             balance: weighted(|stage| stage.balance),
             refused: stages.iter().map(|stage| stage.refused).sum(),
@@ -175,7 +185,11 @@ fn one(
     strategy: Strategy,
     progress: crate::Progress<'_>,
 ) -> Result<StrategyReport, FleetError> {
-    let (stages, totals) = Fleet::new(options, strategy)?.run(progress)?;
+    let FleetOutcome {
+        stages,
+        totals,
+        costs,
+    } = Fleet::new(options, strategy)?.run(progress)?;
     let summary = Summary::of(&stages);
     Ok(StrategyReport {
         published: is_documented(options)
@@ -184,6 +198,7 @@ fn one(
         summary,
         stages,
         totals,
+        costs,
     })
 }
 
@@ -193,6 +208,7 @@ fn is_documented(options: &FleetOptions) -> bool {
     options.workload == documented.workload
         && options.pickers == documented.pickers
         && options.policy == documented.policy
+        && options.published_scorer == documented.published_scorer
         && options.engines == documented.engines
         && options.kv_tokens == documented.kv_tokens
         && options.in_flight_limit == documented.in_flight_limit

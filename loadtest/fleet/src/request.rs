@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::parts::Moments;
+
 /// What is known of it so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
@@ -17,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) predicted: u32,
     /// Of its prompt, what the engine had.
     pub(crate) cached: u32,
+    /// On its way to its first token.
+    pub(crate) moments: Moments,
     /// When the first token came.
     pub(crate) first: Option<Duration>,
     /// When the last token so far came.

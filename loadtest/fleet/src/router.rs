@@ -9,15 +9,18 @@ use rand::{Rng as _, SeedableRng as _};
 use router_picker::{Ask, Candidate, Load, Policy, pick};
 
 use crate::books::Book;
+use crate::decisions::{Costs, Part, Stopwatch};
 use crate::map::{Held, Map};
-use crate::rules;
+use crate::options::FleetOptions;
+use crate::policy;
+use crate::rules::{self, PublishedScorer};
 use crate::strategy::{Knows, Strategy};
 
 /// Our estimated routing's defaults: `router/discovery`.
 const BLOCK_BYTES: u32 = 64;
 const MAX_BLOCKS: usize = 4_096;
 const THRESHOLD: f64 = 0.5;
-/// Blocks remembered per endpoint; the published system's, too.
+/// Blocks remembered per endpoint.
 const CAPACITY: u32 = 31_250;
 
 /// Speculative keys of an endpoint are bounded by their time, hardly by this.
@@ -41,12 +44,14 @@ pub(crate) struct Router {
     policy: Policy,
     block_size: u32,
     speculation: Duration,
+    scorer: PublishedScorer,
     /// Of each picker, by engine.
     books: Vec<Vec<Book>>,
     loads: Vec<Load>,
     sampled_at: Duration,
     map: Map,
     random: SmallRng,
+    stopwatch: Stopwatch,
 }
 
 /// What is known of a prompt.
@@ -58,25 +63,21 @@ struct Known {
 }
 
 impl Router {
-    pub(crate) fn new(
-        strategy: Strategy,
-        engines: usize,
-        pickers: usize,
-        block_size: u32,
-        speculation: Duration,
-        policy: Policy,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(strategy: Strategy, options: &FleetOptions) -> Self {
+        let engines = options.engines;
+        let seed = options.seed ^ 1 ^ options.ties.rotate_right(32);
         Self {
             strategy,
-            policy,
-            block_size,
-            speculation,
-            books: vec![vec![Book::default(); engines]; pickers],
+            policy: policy::changed(&options.policy),
+            block_size: options.block_size,
+            speculation: options.speculation,
+            scorer: options.published_scorer,
+            books: vec![vec![Book::default(); engines]; options.pickers],
             loads: vec![Load::default(); engines],
             sampled_at: Duration::ZERO,
-            map: Map::new(engines, block_size),
+            map: Map::new(engines, options.block_size),
             random: SmallRng::seed_from_u64(seed),
+            stopwatch: Stopwatch::new(options.costs),
         }
     }
 
@@ -103,17 +104,29 @@ impl Router {
         }
     }
 
-    pub(crate) fn route(&mut self, now: Duration, prompt: &[u32]) -> Chosen {
+    /// If they were measured.
+    pub(crate) fn costs(self) -> Option<Costs> {
+        Some(Costs {
+            decisions: self.stopwatch.decisions()?,
+            index: self.map.figures(),
+        })
+    }
+
+    pub(crate) fn route(&mut self, now: Duration, customer: u32, prompt: &[u32]) -> Chosen {
+        self.stopwatch.begin();
         let known = self.ask(prompt);
         let picker = match self.books.len() {
             1 => 0,
             several => self.random.random_range(0..several),
         };
-        let engine = self.choose(picker, &known, prompt.len());
+        let engine = self.choose(picker, customer, &known, prompt.len());
+        self.stopwatch.done(Part::Choice);
         let (predicted, _) = known.prefix[engine];
         let booked = (prompt.len() as u64).saturating_sub(u64::from(predicted));
         self.book(picker, engine).sent(now, booked);
         self.record(now, engine, known);
+        self.stopwatch.done(Part::Record);
+        self.stopwatch.end();
         Chosen {
             picker,
             engine,
@@ -129,17 +142,19 @@ impl Router {
             Knows::Routes => {
                 let blocks = match self.strategy {
                     Strategy::Estimated => MAX_BLOCKS,
-                    _ => rules::MAX_BLOCKS,
+                    _ => self.scorer.blocks,
                 };
                 Map::text_keys(prompt, BLOCK_BYTES, blocks)
             }
         };
+        self.stopwatch.done(Part::Keys);
         let held = self.map.held(&keys);
         let prefix = match self.strategy.knows() {
             Knows::Nothing => vec![(0, 0.0); held.len()],
             Knows::Events { .. } => self.tracked(&held, prompt.len()),
             Knows::Routes => estimated(&held, keys.len(), prompt.len()),
         };
+        self.stopwatch.done(Part::Lookup);
         Known { keys, held, prefix }
     }
 
@@ -155,9 +170,16 @@ impl Router {
         held.iter().map(of).collect()
     }
 
-    fn choose(&mut self, picker: usize, known: &Known, prompt_tokens: usize) -> usize {
+    fn choose(
+        &mut self,
+        picker: usize,
+        customer: u32,
+        known: &Known,
+        prompt_tokens: usize,
+    ) -> usize {
         let seed = self.random.random();
         match self.strategy {
+            Strategy::Partition => customer as usize % self.loads.len(),
             Strategy::Random => self.random.random_range(0..self.loads.len()),
             Strategy::PublishedPrecise | Strategy::PublishedEstimated | Strategy::PublishedLoad => {
                 let blocks = |held: &Held| held.confirmed.max(held.estimated);
@@ -210,8 +232,12 @@ impl Router {
                 }
             }
             Strategy::Estimated | Strategy::PublishedEstimated => {
+                let capacity = match self.strategy {
+                    Strategy::Estimated => CAPACITY,
+                    _ => self.scorer.remembered,
+                };
                 let kind = RouteKind::Estimated;
-                self.map.routed(engine, now, kind, None, CAPACITY, keys);
+                self.map.routed(engine, now, kind, None, capacity, keys);
             }
             _ => {}
         }

@@ -9,8 +9,25 @@ use router_picker::Load;
 
 use crate::Strategy;
 
-/// Blocks of text that its estimated scorer looks at, each of 64 bytes as ours.
-pub(crate) const MAX_BLOCKS: usize = 256;
+/// What the published estimated scorer can see and remember. Blocks are of 64
+/// bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct PublishedScorer {
+    /// Blocks of a prompt that it looks at.
+    pub blocks: usize,
+    /// Blocks that it remembers of each engine.
+    pub remembered: u32,
+}
+
+impl Default for PublishedScorer {
+    /// As it was configured for the published benchmark.
+    fn default() -> Self {
+        Self {
+            blocks: 256,
+            remembered: 31_250,
+        }
+    }
+}
 
 /// Weights of prefix, queue and cache use.
 struct Weights {

@@ -14,6 +14,9 @@ pub enum Strategy {
     LoadOnly,
     /// Any endpoint.
     Random,
+    /// Each customer has an engine, as many customers each: what no router can know
+    /// beforehand, to compare placements with.
+    Partition,
     /// The published system's precise scorer: events, no speculative routes.
     PublishedPrecise,
     /// The published system's estimated scorer.
@@ -52,6 +55,7 @@ impl Strategy {
             Self::Estimated => "estimated",
             Self::LoadOnly => "load-only",
             Self::Random => "random",
+            Self::Partition => "partition",
             Self::PublishedPrecise => "published-precise",
             Self::PublishedEstimated => "published-estimated",
             Self::PublishedLoad => "published-load",
@@ -61,7 +65,7 @@ impl Strategy {
     pub(crate) fn knows(self) -> Knows {
         match self {
             Self::Precise => Knows::Events { speculative: true },
-            Self::PublishedPrecise => Knows::Events { speculative: false },
+            Self::PublishedPrecise | Self::Partition => Knows::Events { speculative: false },
             Self::Estimated | Self::PublishedEstimated => Knows::Routes,
             Self::LoadOnly | Self::Random | Self::PublishedLoad => Knows::Nothing,
         }
@@ -73,7 +77,9 @@ impl Strategy {
             Self::PublishedPrecise | Self::PublishedEstimated | Self::PublishedLoad => {
                 ours.min(Duration::from_millis(50))
             }
-            Self::Precise | Self::Estimated | Self::LoadOnly | Self::Random => ours,
+            Self::Precise | Self::Estimated | Self::LoadOnly | Self::Random | Self::Partition => {
+                ours
+            }
         }
     }
 }

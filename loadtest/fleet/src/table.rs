@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::decisions::Costs;
 use crate::report::{Report, StrategyReport};
 
 /// One row per strategy; where the load is the published one, a row of published
@@ -101,6 +102,89 @@ pub fn by_stage(of: &StrategyReport) -> String {
             stage.hit_rate * 100.0,
             stage.balance,
             stage.refused,
+        );
+    }
+    out
+}
+
+/// What the mean time to the first token is made of, in milliseconds; one row per
+/// strategy.
+#[must_use]
+pub fn parts(report: &Report) -> String {
+    let mut out = format!(
+        "{:<20} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}\n",
+        "TTFT mean, ms",
+        "all",
+        "way",
+        "tokenise",
+        "running",
+        "queue",
+        "prompt",
+        "step",
+        "less waste"
+    );
+    for of in &report.strategies {
+        let p = &of.summary.ttft_parts;
+        let each = [
+            p.sum(),
+            p.way,
+            p.admission,
+            p.running_step,
+            p.queue,
+            p.own_prefill,
+            p.step,
+        ];
+        let each = each
+            .map(|seconds| format!(" {:>8.1}", seconds * 1e3))
+            .concat();
+        let name = of.strategy.name();
+        let _ = writeln!(out, "{name:<20}{each} {:>10.1}", p.without_waste() * 1e3);
+    }
+    out
+}
+
+/// The index at the end of the run, and decisions; one row per strategy of which
+/// they were measured.
+#[must_use]
+pub fn costs(report: &Report) -> String {
+    let mut out = format!(
+        "{:<20} {:>8} {:>10} {:>12} {:>9} {:>8} | {:>12} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}\n",
+        "index",
+        "hits %",
+        "blocks",
+        "memberships",
+        "MB",
+        "B each",
+        "decisions/s",
+        "p50 us",
+        "p99 us",
+        "keys",
+        "lookup",
+        "choice",
+        "record"
+    );
+    for of in &report.strategies {
+        let Some(Costs {
+            index,
+            decisions: d,
+        }) = &of.costs
+        else {
+            continue;
+        };
+        let _ = write!(
+            out,
+            "{:<20} {:>8.1} {:>10} {:>12} {:>9.1} {:>8.1} |",
+            of.strategy.name(),
+            of.summary.hit_rate * 100.0,
+            index.blocks,
+            index.memberships,
+            index.bytes as f64 / 1e6,
+            index.bytes_per_membership,
+        );
+        let _ = writeln!(
+            out,
+            " {:>12.0} {:>8.1} {:>8.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1}",
+            d.per_second, d.p50_us, d.p99_us, d.keys_us, d.lookup_us, d.choice_us, d.record_us
         );
     }
     out

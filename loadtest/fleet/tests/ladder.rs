@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use loadtest_fleet::{Fleet, FleetOptions, Stage, Strategy, Workload, plot, run, summary};
+use loadtest_fleet::{
+    Comparison, Costs, Fleet, FleetOptions, FleetOutcome, SeedsReport, Stage, Strategy,
+    StrategyReport, Workload, by_seed, costs, plot, run, summary,
+};
 
 fn stage(rate: u32, seconds: u32) -> Stage {
     Stage { rate, seconds }
@@ -52,7 +55,7 @@ fn every_request_ends_and_tokens_add_up() {
     let (workload, mut refused) = (&options.workload, 0);
     for strategy in Strategy::OURS.into_iter().chain(Strategy::THEIRS) {
         let fleet = Fleet::new(&options, strategy).unwrap();
-        let (stages, totals) = fleet.run(&|_, _, _| {}).unwrap();
+        let FleetOutcome { stages, totals, .. } = fleet.run(&|_, _, _| {}).unwrap();
         assert_eq!(totals.requests, 96 + 96 + 320);
         assert_eq!(totals.finished + totals.refused, totals.requests);
         let replies = totals.finished * u64::from(workload.reply_tokens);
@@ -89,7 +92,7 @@ fn one_by_one_every_prediction_is_what_the_engine_finds() {
     options.kv_tokens = 6_400;
     options.workload.one_by_one = true;
     let fleet = Fleet::new(&options, Strategy::Precise).unwrap();
-    let (stages, totals) = fleet.run(&|_, _, _| {}).unwrap();
+    let FleetOutcome { stages, totals, .. } = fleet.run(&|_, _, _| {}).unwrap();
     assert_eq!(totals.finished, 512);
     assert_eq!(totals.mispredicted, 0);
     assert!(stages.iter().all(|stage| stage.prediction_error == 0.0));
@@ -136,7 +139,8 @@ fn several_pickers_and_another_policy_serve_everybody() {
     options.pickers = 3;
     let of = |options: &FleetOptions| {
         let fleet = Fleet::new(options, Strategy::Precise).unwrap();
-        fleet.run(&|_, _, _| {}).unwrap()
+        let outcome = fleet.run(&|_, _, _| {}).unwrap();
+        (outcome.stages, outcome.totals)
     };
     let (stages, totals) = of(&options);
     assert_eq!(totals.finished + totals.refused, 512);
@@ -191,4 +195,115 @@ fn reports_are_drawn_and_written() {
     assert!(drawn.matches("<polyline").count() > 6, "lines and scales");
     let nowhere = plot(&report, &file.join("below a file.svg")).unwrap_err();
     assert!(nowhere.to_string().contains("below a file.svg"));
+}
+
+#[test]
+fn the_parts_of_the_first_token_s_time_add_up() {
+    let report = run(&small(), &Strategy::OURS, 2, &|_, _, _, _| {}).unwrap();
+    for of in &report.strategies {
+        for stage in &of.stages {
+            let (parts, mean) = (&stage.ttft_parts, stage.ttft.mean);
+            assert!((parts.sum() - mean).abs() < 1e-6, "{parts:?} {mean}");
+            assert!(parts.way > 0.0 && parts.step >= 0.0 && parts.queue >= 0.0);
+        }
+        let (parts, mean) = (&of.summary.ttft_parts, of.summary.ttft_mean);
+        assert!((parts.sum() - mean).abs() < 1e-6, "{parts:?} {mean}");
+        assert!(parts.without_waste() < mean);
+    }
+    let [precise, _, _, random] = &report.strategies[..] else {
+        panic!("four strategies")
+    };
+    let of = |of: &StrategyReport| (of.summary.missed, of.summary.ttft_parts.own_prefill);
+    assert!(of(precise).0 < of(random).0 && of(precise).1 < of(random).1);
+}
+
+#[test]
+fn a_partition_holds_every_context_once() {
+    let mut options = small();
+    // Room for everything, so that nothing is computed twice on one engine.
+    options.kv_tokens = 204_800;
+    options.costs = true;
+    let outcome = |strategy| {
+        let fleet = Fleet::new(&options, strategy).unwrap();
+        fleet.run(&|_, _, _| {}).unwrap()
+    };
+    let parted = outcome(Strategy::Partition);
+    assert!(parted.stages.iter().all(|stage| stage.missed == 0.0));
+    let index = parted.costs.unwrap().index;
+    assert_eq!(index.memberships, index.blocks as u64);
+    let spread = outcome(Strategy::LoadOnly);
+    assert!(spread.stages[0].missed > 0.0);
+}
+
+#[test]
+fn costs_are_measured_only_if_asked_and_change_nothing() {
+    let mut options = small();
+    let of = |options: &FleetOptions, strategy| {
+        let report = run(options, &[strategy], 1, &|_, _, _, _| {}).unwrap();
+        let table = costs(&report);
+        (report.strategies[0].clone(), table)
+    };
+    let (without, table) = of(&options, Strategy::Precise);
+    assert!(without.costs.is_none() && table.lines().count() == 1);
+    options.costs = true;
+    let (with, table) = of(&options, Strategy::Precise);
+    assert_eq!((with.stages, with.totals), (without.stages, without.totals));
+    let Costs { index, decisions } = with.costs.unwrap();
+    // Four engines of 20,480 tokens in blocks of 64, one of them kept out of use.
+    assert!((640..=4 * 319).contains(&index.memberships), "{index:?}");
+    assert!(index.bytes_per_membership > 1.0 && index.blocks > 0);
+    assert_eq!(decisions.count as u64, with.totals.requests);
+    assert!(decisions.lookup_us > 0.0 && decisions.p99_us >= decisions.p50_us);
+    assert!(table.contains(&index.memberships.to_string()), "{table}");
+    let (random, _) = of(&options, Strategy::Random);
+    assert_eq!(random.costs.unwrap().index.memberships, 0);
+}
+
+#[test]
+fn a_scorer_that_remembers_less_finds_less() {
+    let mut options = small();
+    let all = hit_rate(&options, Strategy::PublishedEstimated);
+    // Two contexts of 63 blocks per engine, where each engine serves six.
+    options.published_scorer.remembered = 126;
+    let few = hit_rate(&options, Strategy::PublishedEstimated);
+    assert!(few < all - 0.02, "{few} {all}");
+    options.published_scorer.blocks = 0;
+    let said = options.validate().unwrap_err().to_string();
+    assert_eq!(said, "published_scorer.blocks is 0; give 1 to 1048576");
+}
+
+#[test]
+fn seeds_are_summed_up_where_the_load_is_the_published_one() {
+    let of = |seed: u64, ratio: f64| {
+        let options = FleetOptions { seed, ..small() };
+        let mut report = run(&options, &[Strategy::Random], 1, &|_, _, _, _| {}).unwrap();
+        assert!(report.strategies[0].published.is_none());
+        report.strategies[0].published = Some(Comparison {
+            output_tokens_per_second: 1.0,
+            output_ratio: 1.0,
+            ttft_p90: 1.0,
+            ttft_p90_ratio: 1.1,
+            ttft_mean: 1.0,
+            ttft_mean_ratio: ratio,
+            itl_mean: 1.0,
+            wait_queue: 1.0,
+        });
+        report
+    };
+    let seeds = SeedsReport::of(vec![of(1, 0.8), of(2, 1.0), of(3, 1.14)]);
+    let spread = &seeds.strategies[0];
+    let mean = spread.ttft_mean_ratio;
+    assert_eq!((mean.least, mean.median, mean.most), (0.8, 1.0, 1.14));
+    assert_eq!(spread.near, 2);
+    let table = by_seed(&seeds);
+    assert!(
+        table.contains("within 15 % of published: 2 of 3"),
+        "{table}"
+    );
+    assert_eq!(table.lines().count(), 1 + 3 + 3);
+    let mut other = seeds.runs;
+    other
+        .iter_mut()
+        .for_each(|run| run.strategies[0].published = None);
+    assert!(SeedsReport::of(other).strategies.is_empty());
 }
