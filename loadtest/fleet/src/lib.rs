@@ -8,10 +8,9 @@
 //!                       └──▶ Map: indexer-state ─▶ scorer-index ◀──┘
 //! ```
 //! State, index, picker and block keys are the ones that run in production; the
-//! engines, the way of a request and the clock are simulated. Nothing but
-//! costs, if they are measured, depends on the machine: equal options give equal
-//! reports. `docs/fleet.md` has the inputs,
-//! where each is from, and the outcome.
+//! engines, the way of a request and the clock are simulated. Nothing but costs, if
+//! they are measured, depends on the machine: equal options give equal reports.
+//! `docs/fleet.md` has the inputs, where each is from, and the outcome.
 
 mod books;
 mod calibration;
