@@ -87,9 +87,9 @@ impl CachedPiece {
         &self.ids
     }
 
-    /// What the piece takes beside its texts and ids: its three allocations, its
-    /// slot and its place in the table, all with what they are rounded up to.
-    const OVERHEAD: usize = 224;
+    /// What the piece takes beside its text and ids: its own allocation, and what
+    /// all three are rounded up to. The tables count for themselves.
+    const OVERHEAD: usize = 128;
 
     fn bytes(&self) -> usize {
         Self::bytes_of(&self.text, &self.ids)

@@ -28,7 +28,8 @@ struct Clock {
     free: Vec<usize>,
     by_hash: HashMap<u64, usize>,
     hand: usize,
-    bytes: usize,
+    /// Of the pieces alone.
+    piece_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -76,18 +77,16 @@ impl Shard {
         let piece = Arc::new(piece);
         let mut gone = Vec::new();
         let mut clock = self.clock.lock();
-        gone.extend(clock.remove(hash));
-        while clock.bytes + piece.bytes() > self.budget {
-            let Some(oldest) = clock.evict() else {
-                return;
-            };
-            gone.push(oldest);
-            self.evictions.fetch_add(1, Ordering::Relaxed);
-        }
+        let same = clock.remove(hash);
+        clock.make_room(self.budget.saturating_sub(piece.bytes()), &mut gone);
         clock.insert(hash, piece);
+        // The tables may have grown.
+        clock.make_room(self.budget, &mut gone);
         drop(clock);
+        self.evictions
+            .fetch_add(gone.len() as u64, Ordering::Relaxed);
         // Freed only now: freeing takes longer than anything under the lock.
-        drop(gone);
+        drop((same, gone));
     }
 
     pub(super) fn add_to(&self, stats: &mut TokenCacheStats) {
@@ -96,13 +95,53 @@ impl Shard {
         stats.evictions += self.evictions.load(Ordering::Relaxed);
         let clock = self.clock.lock();
         stats.pieces += clock.by_hash.len() as u64;
-        stats.bytes += clock.bytes as u64;
+        stats.bytes += clock.bytes() as u64;
     }
 }
 
+/// Slots from which on there may not be more than four times as many as pieces.
+const SPARSE: usize = 64;
+
 impl Clock {
+    /// Bytes of the pieces and of the tables, in which what is gone leaves its room.
+    fn bytes(&self) -> usize {
+        // Of eight places in the table seven are used, each with a byte of its own.
+        let places = self.by_hash.capacity().div_ceil(7) * 8;
+        let tables = places * (size_of::<(u64, usize)>() + 1)
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.free.capacity() * size_of::<usize>();
+        self.piece_bytes + tables
+    }
+
+    /// Drops pieces until no more than so many bytes are held.
+    fn make_room(&mut self, most: usize, gone: &mut Vec<Arc<CachedPiece>>) {
+        while self.bytes() > most {
+            match self.evict() {
+                Some(piece) => gone.push(piece),
+                // Only the tables are left.
+                None => return *self = Self::default(),
+            }
+            if self.slots.len() >= SPARSE && self.by_hash.len() < self.slots.len() / 4 {
+                self.compact();
+            }
+        }
+    }
+
+    /// Gives the room of what is gone back: after many small pieces a few large ones
+    /// would else be held in tables for the many.
+    fn compact(&mut self) {
+        let held = |slot: &Slot| slot.piece.is_some();
+        let passed = self.slots.iter().take(self.hand + 1);
+        self.hand = passed.filter(|slot| held(slot)).count().saturating_sub(1);
+        self.slots.retain(held);
+        self.slots.shrink_to_fit();
+        let places = self.slots.iter().enumerate();
+        self.by_hash = places.map(|(at, slot)| (slot.hash, at)).collect();
+        self.free = Vec::new();
+    }
+
     fn insert(&mut self, hash: u64, piece: Arc<CachedPiece>) {
-        self.bytes += piece.bytes();
+        self.piece_bytes += piece.bytes();
         let slot = Slot {
             hash,
             // Not yet: what is asked for once only goes first. The hand has just
@@ -127,7 +166,7 @@ impl Clock {
         let at = self.by_hash.remove(&hash)?;
         let piece = self.slots[at].piece.take()?;
         self.free.push(at);
-        self.bytes -= piece.bytes();
+        self.piece_bytes -= piece.bytes();
         Some(piece)
     }
 
