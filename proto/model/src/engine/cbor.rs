@@ -20,8 +20,11 @@ pub(super) struct Cbor<'a> {
 impl Cbor<'_> {
     fn head(&mut self, major: u8, argument: u64) {
         let bytes = argument.to_be_bytes();
+        // Nearly all heads of a block: nothing follows that would have to be copied.
+        if argument < 24 {
+            return self.buffer.push(major | bytes[7]);
+        }
         let (info, tail) = match argument {
-            0..24 => (bytes[7], &bytes[8..]),
             24..0x100 => (24, &bytes[7..]),
             0x100..0x1_0000 => (25, &bytes[6..]),
             0x1_0000..0x1_0000_0000 => (26, &bytes[4..]),
@@ -41,14 +44,61 @@ impl Cbor<'_> {
 /// highest first.
 #[inline]
 fn unsigned(value: TokenId) -> Packed {
-    let (one, two, four) = (value >= 24, value >= 0x100, value >= 0x1_0000);
-    let class = u32::from(one) + u32::from(two) + u32::from(four);
-    let tail = u32::from(one) + u32::from(two) + 2 * u32::from(four);
-    let head = if one { 23 + class } else { value };
-    let argument = u64::from(value.swap_bytes()) >> (32 - 8 * tail);
+    // The only numbers whose form does not follow from how many bits they have, and
+    // no text has many tokens of them.
+    if (24..32).contains(&value) {
+        return Packed {
+            bytes: 24 | u64::from(value) << 8,
+            length: 2,
+        };
+    }
+    let Form {
+        head,
+        shift,
+        length,
+    } = FORMS[(TokenId::BITS - value.leading_zeros()) as usize];
+    // The argument behind a byte for the head, without its leading zeros; a number
+    // that is its own head moves into that byte.
+    let argument = u64::from(value.swap_bytes()) << 8 >> shift;
     Packed {
-        bytes: u64::from(head) | argument << 8,
-        length: 1 + tail as usize,
+        bytes: argument | u64::from(head),
+        length: usize::from(length),
+    }
+}
+
+/// How a number is written.
+#[derive(Clone, Copy)]
+struct Form {
+    /// The head's byte, 0 if the number itself is it.
+    head: u8,
+    /// Bits of its four bytes that are left out.
+    shift: u8,
+    /// Bytes, the head among them.
+    length: u8,
+}
+
+/// By the number's bits.
+const FORMS: [Form; TokenId::BITS as usize + 1] = {
+    let mut forms = [Form::new(0, 32, 1); TokenId::BITS as usize + 1];
+    let mut bits = 6;
+    while bits < forms.len() {
+        forms[bits] = match bits {
+            ..=8 => Form::new(24, 24, 2),
+            9..=16 => Form::new(25, 16, 3),
+            _ => Form::new(26, 0, 5),
+        };
+        bits += 1;
+    }
+    forms
+};
+
+impl Form {
+    const fn new(head: u8, shift: u8, length: u8) -> Self {
+        Self {
+            head,
+            shift,
+            length,
+        }
     }
 }
 
@@ -148,7 +198,19 @@ mod tests {
 
     #[test]
     fn tokens_are_ints_of_every_length() {
-        let edges = [0, 23, 24, 255, 256, 65_535, 65_536, u32::MAX];
+        let edges = [
+            0,
+            23,
+            24,
+            32,
+            64,
+            255,
+            256,
+            65_535,
+            65_536,
+            1 << 24,
+            u32::MAX,
+        ];
         let near = edges
             .iter()
             .flat_map(|edge: &u32| [edge.saturating_sub(1), *edge, edge.saturating_add(1)]);

@@ -155,13 +155,13 @@ impl Sink for Pickle<'_> {
     }
 
     fn tokens(&mut self, tokens: &[TokenId]) {
-        match tokens.iter().max() {
-            // What an `i32` does not hold has a form of its own, and no engine
-            // has so many tokens.
-            Some(most) if i32::try_from(*most).is_err() => {
-                tokens.iter().for_each(|token| self.int(i64::from(*token)));
-            }
-            _ => packed::append(self.buffer, tokens, small),
+        let bits = tokens.iter().fold(0, |bits, token| bits | token);
+        // What an `i32` does not hold has a form of its own, and no engine has so
+        // many tokens.
+        if i32::try_from(bits).is_err() {
+            tokens.iter().for_each(|token| self.int(i64::from(*token)));
+        } else {
+            packed::append(self.buffer, tokens, small);
         }
     }
 
