@@ -141,11 +141,11 @@ impl Arena {
     /// The first slot of the group that a run would go on with, if all of that is
     /// free: right after `after`, or where a new run would begin.
     #[inline]
-    pub(crate) fn next_group(&self, after: u32) -> Option<u32> {
-        let next = after.checked_add(1)?;
-        if !self.is_free(next) {
-            return self.first_group(self.frontier?);
-        }
+    pub(crate) fn next_group(&self, after: Option<u32>, seek: Seek) -> Option<u32> {
+        let next = after.and_then(|slot| slot.checked_add(1));
+        let Some(next) = next.filter(|next| self.is_free(*next)) else {
+            return self.first_group(self.frontier(seek)?);
+        };
         if !(next as usize).is_multiple_of(GROUP) {
             return None;
         }

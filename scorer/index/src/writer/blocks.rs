@@ -13,8 +13,8 @@ use crate::table::{Entry, KeyHash, grow_to, shrink_to};
 /// What the table says about a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Probe {
-    /// Its entry, and the slot where its block lies.
-    Found { at: usize, slot: u32 },
+    /// The slot where its block lies.
+    Found(u32),
     /// Nobody holds it; where its entry would go.
     Vacant { at: Option<usize> },
 }
@@ -44,7 +44,7 @@ impl Writer {
                     && let Ok((page, offset)) = self.core.page(slot)
                     && page.key(offset) == key
                 {
-                    return Probe::Found { at, slot };
+                    return Probe::Found(slot);
                 }
             }
             vacant = vacant.or_else(|| scan.vacant());

@@ -57,9 +57,9 @@ impl Writer {
                     None => {
                         let hash = ahead.hash(self.core(), at);
                         let probe = self.probe(hash, key);
-                        ahead.expect_blocks(matches!(probe, Probe::Found { .. }));
+                        ahead.expect_blocks(matches!(probe, Probe::Found(_)));
                         match probe {
-                            Probe::Found { slot, .. } => self.join(slot, edit, &mut step),
+                            Probe::Found(slot) => self.join(slot, edit, &mut step),
                             Probe::Vacant { at: place } => {
                                 is_fresh = true;
                                 let seek = seek(keys.len() - at);
@@ -109,7 +109,7 @@ impl Writer {
                 let found = near.or_else(|| {
                     let hash = ahead.hash(self.core(), at);
                     match self.probe(hash, key) {
-                        Probe::Found { slot, .. } => Some(slot),
+                        Probe::Found(slot) => Some(slot),
                         Probe::Vacant { .. } => None,
                     }
                 });

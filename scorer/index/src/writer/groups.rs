@@ -5,6 +5,7 @@ use proto_model::BlockKey;
 use super::Writer;
 use super::ahead::Ahead;
 use super::changes::{Left, Step};
+use crate::arena::Seek;
 use crate::intern::{Edit, SetsFull};
 use crate::page::GROUP;
 use crate::set_id::SetId;
@@ -112,7 +113,7 @@ impl Writer {
         last: Option<u32>,
     ) -> Option<u32> {
         let keys = keys.get(at..)?.first_chunk()?;
-        let slot = self.arena.next_group(last?)?;
+        let slot = self.arena.next_group(Some(last?), Seek::Aligned)?;
         let hashes = std::array::from_fn(|key| ahead.hash(&self.core, at + key));
         if !self.are_new(&hashes) {
             return None;

@@ -114,8 +114,8 @@ impl Writer {
         let mut offset = round.offset;
         while offset < end {
             let first = (round.page * PAGE + offset) as u32;
-            let blocks = self.alike(first, end - offset);
-            self.clean_blocks(round, (first, blocks), &mut dropped);
+            let (before, blocks) = self.alike(first, end - offset);
+            self.clean_blocks(round, (first, blocks), before, &mut dropped);
             offset += blocks as usize;
         }
         self.settle_group();
@@ -127,20 +127,27 @@ impl Writer {
         self.drop_blocks(&dropped.blocks);
     }
 
-    /// How many blocks from a slot on are known to have one set.
+    /// A set, and how many blocks from a slot on are known to have it.
     #[inline]
-    fn alike(&self, first: u32, most: usize) -> u32 {
-        let is_group = (first as usize).is_multiple_of(GROUP) && most >= GROUP;
-        let page = self.core.page(first).ok().filter(|_| is_group);
-        let set = page.map_or(SetId::EMPTY, |(page, offset)| page.shared_set(offset));
-        if set == SetId::EMPTY { 1 } else { GROUP as u32 }
+    pub(super) fn alike(&self, first: u32, most: usize) -> (SetId, u32) {
+        let Ok((page, offset)) = self.core.page(first) else {
+            return (SetId::EMPTY, 1);
+        };
+        if offset.is_multiple_of(GROUP) && most >= GROUP {
+            let set = page.shared_set(offset);
+            if set != SetId::EMPTY {
+                return (set, GROUP as u32);
+            }
+        }
+        (page.set(offset), 1)
     }
 
     /// A block that is about to move might get behind the round.
-    pub(super) fn clean_before_move(&mut self, at: u32) {
+    pub(super) fn clean_before_move(&mut self, (first, blocks): (u32, u32)) {
         if let Some(round) = self.round.take() {
             let mut dropped = Dropped::default();
-            self.clean_blocks(&round, (at, 1), &mut dropped);
+            let before = self.set_at(first);
+            self.clean_blocks(&round, (first, blocks), before, &mut dropped);
             self.drop_all(&dropped);
             self.round = Some(round);
         }
@@ -149,8 +156,13 @@ impl Writer {
     /// Takes the round's holders out of blocks that have one set. Blocks that
     /// nobody else holds go to `dropped`.
     #[inline]
-    fn clean_blocks(&mut self, round: &Round, (first, blocks): (u32, u32), dropped: &mut Dropped) {
-        let before = self.set_at(first);
+    fn clean_blocks(
+        &mut self,
+        round: &Round,
+        (first, blocks): (u32, u32),
+        before: SetId,
+        dropped: &mut Dropped,
+    ) {
         if before == SetId::EMPTY {
             return;
         }
