@@ -40,7 +40,9 @@ fn arguments() -> Result<Arguments, String> {
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         let mut number = || {
-            let value = given.next().ok_or(format!("{argument} needs a number"))?;
+            let value = given
+                .next()
+                .ok_or_else(|| format!("{argument} needs a number"))?;
             let number: Result<u64, _> = value.parse();
             number.map_err(|_| format!("{argument} is {value:?}; expected a whole number"))
         };
