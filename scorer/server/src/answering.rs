@@ -10,6 +10,32 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
+/// How much less of a busy core a thread gets that does not answer: about a third
+/// of what one that answers gets.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
+/// The nice value of who goes last.
+#[cfg(target_os = "linux")]
+const LOWEST: i32 = 19;
+
+/// Has the calling thread give way to those that answer, while there is more work
+/// than cores. Meant for the threads that ingest and apply, as they start: they take
+/// all that is left, and a question need not wait for its turn behind them. Linux
+/// only; elsewhere, and where it is refused, threads stay as they are.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        // Of Linux's processes, each thread is one here.
+        let this = Some(rustix::thread::gettid());
+        let lower = |own: i32| setpriority_process(this, (own + NICE).min(LOWEST));
+        if let Err(error) = getpriority_process(this).and_then(lower) {
+            tracing::debug!(%error, "threads that apply compete with those that answer");
+        }
+    }
+}
+
 /// A runtime of its own for what answers.
 #[derive(Debug)]
 pub struct Answering(Option<Runtime>);
@@ -86,6 +112,22 @@ mod tests {
         };
         let ((), answer) = tokio::join!(running, busy);
         assert_eq!(answer, Ok(42));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_gives_way_leaves_others_as_they_are() {
+        let nice = || {
+            let this = rustix::thread::gettid();
+            rustix::process::getpriority_process(Some(this)).unwrap()
+        };
+        let before = nice();
+        let there = std::thread::spawn(move || {
+            give_way();
+            nice()
+        });
+        assert_eq!(there.join().unwrap(), (before + NICE).min(LOWEST));
+        assert_eq!(nice(), before);
     }
 
     #[tokio::test]

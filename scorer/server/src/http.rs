@@ -22,6 +22,7 @@ use axum::routing::{get, post};
 use proto_api::{Failure, FailureKind, limits};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
+use crate::caught::CatchPanics;
 use crate::scorer::Scorer;
 
 /// What the routes share.
@@ -37,6 +38,7 @@ pub fn routes(scorer: Arc<Scorer>, instances: InstanceNames) -> Router {
     // A body is read before its query can be refused, so bodies are bounded in
     // number as well as in size; beyond it they wait unread.
     let bodies = GlobalConcurrencyLimitLayer::new(scorer.limits().in_flight.saturating_mul(2));
+    let catch = CatchPanics::new(scorer.metrics(), failed);
     let state = Http {
         scorer,
         instances: Arc::new(instances),
@@ -50,9 +52,15 @@ pub fn routes(scorer: Arc<Scorer>, instances: InstanceNames) -> Router {
         .route("/workers", get(dialect::workers))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(catch)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES))
         .layer(bodies)
         .with_state(state)
+}
+
+/// A failure that no route answered.
+pub(crate) fn failed(failure: Failure) -> Response {
+    reply::failure(&failure)
 }
 
 async fn no_route(uri: Uri) -> Response {

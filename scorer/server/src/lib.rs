@@ -6,6 +6,7 @@
 //! decided to the stores.
 
 mod answering;
+mod caught;
 mod grpc;
 mod http;
 mod listing;
@@ -17,7 +18,7 @@ mod routes;
 mod scorer;
 mod scoring;
 
-pub use answering::Answering;
+pub use answering::{Answering, give_way};
 pub use grpc::{GrpcError, GrpcSettings, serve as serve_grpc};
 pub use http::{InstanceNames, routes as http_routes};
 pub use metrics::{Rpc, ScorerMetrics};

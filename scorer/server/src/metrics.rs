@@ -1,10 +1,9 @@
 //! The scorer's metrics. Labels are bounded: no names of models, endpoints or
 //! callers.
 
+mod caches;
 mod collector;
-mod keys;
 mod routes;
-mod tokens;
 
 use std::time::Duration;
 
@@ -17,10 +16,9 @@ use prometheus_client::registry::Registry;
 
 use crate::replica::Replicas;
 use crate::scoring::{Outcome, Row};
+pub(crate) use caches::CacheCollector;
 use collector::ReplicaCollector;
-pub(crate) use keys::KeyCacheCollector;
 pub(crate) use routes::{Queued, RouteMetrics};
-pub(crate) use tokens::TokenCacheCollector;
 
 /// From 50 microseconds, the cost of a short lookup, to 10 seconds.
 const LATENCY_SECONDS: [f64; 14] = [
@@ -93,6 +91,7 @@ pub struct ScorerMetrics {
     prompt_tokens: Histogram,
     matched_ratio: Histogram,
     in_flight: Gauge,
+    panics: Counter,
     pub(crate) routes: RouteMetrics,
 }
 
@@ -104,6 +103,7 @@ impl Default for ScorerMetrics {
             prompt_tokens: Histogram::new(PROMPT_TOKENS),
             matched_ratio: Histogram::new(RATIO),
             in_flight: Gauge::default(),
+            panics: Counter::default(),
             routes: RouteMetrics::default(),
         }
     }
@@ -137,6 +137,11 @@ impl ScorerMetrics {
             "Queries being answered",
             self.in_flight.clone(),
         );
+        registry.register(
+            "kvatlas_scorer_panics",
+            "Questions that ended in a panic, which is a fault of this program",
+            self.panics.clone(),
+        );
         self.routes.register(registry);
         registry.register_collector(Box::new(ReplicaCollector::new(replicas.into())));
     }
@@ -144,6 +149,11 @@ impl ScorerMetrics {
     pub(crate) fn began(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// A question ended in a panic.
+    pub(crate) fn panicked(&self) {
+        self.panics.inc();
     }
 
     pub(crate) fn answered(&self, rpc: Rpc, result: &'static str, elapsed: Duration) {

@@ -168,9 +168,14 @@ impl Scorer {
             let _turn = turn;
             span.in_scope(|| scoring.score(query))
         };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| ScoreError::WorkerLost)?
+        let lost = |error: tokio::task::JoinError| {
+            if error.is_panic() {
+                self.metrics.panicked();
+            }
+            ScoreError::WorkerLost
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(lost)?
     }
 }
 

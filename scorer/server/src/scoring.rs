@@ -45,7 +45,7 @@ use proto_api::{Input, ReplicaState, RouteKeys, ScoreAnswer, ScoreQuery, StoreSt
 use proto_model::{Revision, TokenId, Trust};
 use scorer_index::HolderFilter;
 
-use crate::metrics::{KeyCacheCollector, TokenCacheCollector};
+use crate::metrics::CacheCollector;
 use crate::models::ModelCatalog;
 use crate::prompts::Prompts;
 use crate::replica::{Content, Directory, Replicas};
@@ -141,10 +141,9 @@ impl Scoring {
     /// Adds the numbers of the caches to a registry, under
     /// `kvatlas_scorer_token_cache_` and `kvatlas_scorer_key_cache_`.
     pub fn register(&self, registry: &mut Registry) {
-        let collector = KeyCacheCollector::new(Arc::clone(&self.key_cache));
-        registry.register_collector(Box::new(collector));
-        let collector = TokenCacheCollector::new(Arc::clone(self.prompts.token_cache()));
-        registry.register_collector(Box::new(collector));
+        registry.register_collector(Box::new(CacheCollector::new(&self.key_cache)));
+        let tokens = CacheCollector::new(self.prompts.token_cache());
+        registry.register_collector(Box::new(tokens));
     }
 
     /// The replicas that are asked.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{status, timeout};
+use crate::caught::caught;
 use crate::metrics::Rpc;
 use crate::scorer::Scorer;
 
@@ -81,7 +82,10 @@ async fn answer(
         true => Err(InvalidQuery::RequestIdMissing.into()),
         false => ScoreQuery::try_from(request).map_err(Into::into),
     };
-    Ok(match scorer.score(Rpc::ScoreStream, query, None).await {
+    let work = scorer.score(Rpc::ScoreStream, query, None);
+    // A panic must not end the stream with all its other questions.
+    let outcome = caught(scorer.metrics(), work).await.flatten();
+    Ok(match outcome {
         Ok(outcome) => outcome.into_answer().into_response(request_id),
         Err(failure) => failure.on_stream(request_id),
     })

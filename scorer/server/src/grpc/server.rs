@@ -25,6 +25,7 @@ use super::pods::PodService;
 use super::routes::RouteService;
 use super::scorer::ScorerService;
 use super::status;
+use crate::caught::CatchPanics;
 use crate::routes::Routes;
 use crate::scorer::Scorer;
 
@@ -101,6 +102,7 @@ pub async fn serve(
     let (max, in_flight) = (limits::MESSAGE_BYTES, scorer.limits().in_flight);
     let deadline = scorer.limits().deadline;
     let closing = deadline.saturating_add(settings.last_answers);
+    let catch = CatchPanics::new(scorer.metrics(), super::failed);
     let scores = ScorerServer::new(ScorerService::new(Arc::clone(&scorer), stop.clone()));
     let index = IndexServer::new(IndexService::new(Arc::clone(&scorer), stores, stop.clone()));
     let routes = RoutesServer::new(RouteService::new(routes));
@@ -119,6 +121,7 @@ pub async fn serve(
     let served = Server::builder()
         .layer(messages)
         .layer(ServiceBuilder::new().map_response(status::in_headers))
+        .layer(catch)
         .concurrency_limit_per_connection(settings.per_connection as usize)
         .max_concurrent_streams(settings.per_connection)
         .http2_keepalive_interval(Some(settings.keepalive))

@@ -13,12 +13,13 @@ mod workers;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Response;
 use proto_api::{Failure, ScoreQuery};
 
 use super::{Http, body, reply};
 use crate::metrics::Rpc;
 use crate::scoring::{Row, SharedAddresses};
+use by_rank::Counts;
 use request::{Asked, Dialect, DialectJson};
 
 pub(super) use workers::workers;
@@ -65,9 +66,9 @@ fn in_dialect(http: &Http, asked: &Asked, rows: &[Row]) -> Response {
     }
     let listed = rows.iter().map(|row| &row.publisher.endpoint);
     let shared = SharedAddresses::among(http.scorer.scoring().replicas(), listed);
-    let counts = by_rank::by_instance(&rows, |endpoint| http.instances.id(endpoint, &shared));
+    let counts = Counts::of(&rows, |endpoint| http.instances.id(endpoint, &shared));
     match asked.dialect {
-        Dialect::Dynamo => Json(dynamo::reply(&rows, &counts)).into_response(),
-        Dialect::Mooncake => Json(mooncake::reply(&asked.group, &counts)).into_response(),
+        Dialect::Dynamo => reply::written(&dynamo::reply(&rows, &counts)),
+        Dialect::Mooncake => reply::written(&mooncake::reply(&asked.group, &counts)),
     }
 }

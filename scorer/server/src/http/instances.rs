@@ -1,7 +1,7 @@
 //! What Dynamo's and Mooncake's clients call an endpoint.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proto_model::Endpoint;
 
@@ -12,13 +12,14 @@ use crate::scoring::SharedAddresses;
 /// clusters have that address, `cluster/address`.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceNames {
-    ids: BTreeMap<Endpoint, String>,
+    ids: HashMap<Endpoint, String>,
 }
 
 impl InstanceNames {
     /// Ids for some endpoints: Dynamo's are numbers, Mooncake's any text.
     #[must_use]
     pub fn new(ids: BTreeMap<Endpoint, String>) -> Self {
+        let ids = ids.into_iter().collect();
         Self { ids }
     }
 

@@ -2,9 +2,11 @@
 //!
 //! A prompt of some thousand ids is nearly all of its body, and a general parser
 //! takes longer to read it than the index to answer. Here the list is found and
-//! read eight digits at a time; what is left of the body, which is short, goes to
-//! the general parser. Whatever looks unusual is left to that parser as a whole, so
+//! read by blocks; what is left of the body, which is short, goes to the general
+//! parser. Whatever looks unusual is left to that parser as a whole, so
 //! that no body means anything else here than there.
+
+mod blocks;
 
 use std::ops::Range;
 
@@ -89,6 +91,7 @@ impl<'a> Reader<'a> {
         }
         // Ids of five digits and their commas; a list of shorter ones grows.
         let mut ids = Vec::with_capacity((self.body.len() - self.at) / 6 + 1);
+        self.at = blocks::read(self.body, self.at, &mut ids);
         loop {
             ids.push(self.number()?);
             if self.peek()? == b',' {
@@ -111,15 +114,9 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number; of several digits, the first is not 0.
     fn number(&mut self) -> Option<u32> {
-        let (value, digits) = match self.body.get(self.at..)?.first_chunk::<8>() {
-            Some(word) => match short(*word) {
-                (_, 8) => self.long()?,
-                short => short,
-            },
-            None => self.long()?,
-        };
-        // A number of several digits does not begin with 0.
+        let (value, digits) = self.digits()?;
         let padded = digits > 1 && self.peek()? == b'0';
         if digits == 0 || padded {
             return None;
@@ -129,7 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number digit by digit, and how many they are.
-    fn long(&self) -> Option<(u32, usize)> {
+    fn digits(&self) -> Option<(u32, usize)> {
         let rest = &self.body[self.at..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
         let mut value = 0_u32;
@@ -142,27 +139,6 @@ impl<'a> Reader<'a> {
         }
         Some((value, count))
     }
-}
-
-/// The number that the word begins with, and its digits: 0 if it begins with none.
-/// With 8 digits the number may go on.
-fn short(word: [u8; 8]) -> (u32, usize) {
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let values = u64::from_le_bytes(word) ^ ZEROS;
-    // Ten and more carry into the high bit. What overflows from one byte into the
-    // next spoils only bytes after the first that is no digit.
-    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & HIGH;
-    let digits = others.trailing_zeros() / 8;
-    if digits == 0 {
-        return (0, 0);
-    }
-    // Leading zeros make it eight digits, which are added up in pairs, fours, all.
-    let eight = values << (64 - 8 * digits);
-    let pairs = (eight.wrapping_mul(10) + (eight >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    let all = (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff;
-    (all as u32, digits as usize)
 }
 
 #[cfg(test)]

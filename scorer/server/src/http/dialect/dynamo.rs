@@ -1,47 +1,62 @@
 //! Dynamo's reply.
 
-use std::collections::BTreeMap;
-
 use proto_model::Medium;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::by_rank::Counts;
+use super::by_rank::{Counts, GpuByRank};
 use crate::scoring::Row;
 
 #[derive(Serialize)]
 pub(super) struct DynamoReply<'a> {
-    /// GPU tokens by instance and rank.
-    scores: BTreeMap<&'a str, &'a BTreeMap<u32, u64>>,
+    scores: Scores<'a>,
     /// For every block, how many ranks have it and all before it on the GPU.
     frequencies: Vec<u64>,
-    instances: BTreeMap<&'a str, DynamoInstance<'a>>,
+    instances: Instances<'a>,
 }
+
+/// GPU tokens by instance and rank.
+struct Scores<'a>(&'a Counts<'a>);
+
+struct Instances<'a>(&'a Counts<'a>);
 
 #[derive(Serialize)]
 struct DynamoInstance<'a> {
     longest_matched: u64,
     gpu: u64,
-    dp: &'a BTreeMap<u32, u64>,
+    dp: GpuByRank<'a>,
     cpu: u64,
     disk: u64,
 }
 
 pub(super) fn reply<'a>(rows: &[&Row], counts: &'a Counts<'_>) -> DynamoReply<'a> {
-    let scores = counts.iter().map(|(id, counts)| (&**id, &counts.ranks));
-    let instances = counts.iter().map(|(id, counts)| {
-        let instance = DynamoInstance {
-            longest_matched: counts.longest,
-            gpu: counts.gpu,
-            dp: &counts.ranks,
-            cpu: counts.cpu,
-            disk: counts.disk,
-        };
-        (&**id, instance)
-    });
     DynamoReply {
-        scores: scores.collect(),
+        scores: Scores(counts),
         frequencies: frequencies(rows),
-        instances: instances.collect(),
+        instances: Instances(counts),
+    }
+}
+
+impl Serialize for Scores<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instances = self.0.instances();
+        serializer.collect_map(instances.map(|(id, counts)| (id, counts.gpu_by_rank())))
+    }
+}
+
+impl Serialize for Instances<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instances = self.0.instances().map(|(id, counts)| {
+            let tokens = counts.tokens();
+            let instance = DynamoInstance {
+                longest_matched: tokens.longest,
+                gpu: tokens.gpu,
+                dp: counts.gpu_by_rank(),
+                cpu: tokens.cpu,
+                disk: tokens.disk,
+            };
+            (id, instance)
+        });
+        serializer.collect_map(instances)
     }
 }
 

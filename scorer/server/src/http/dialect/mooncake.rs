@@ -1,10 +1,8 @@
 //! Mooncake's reply.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 
-use super::by_rank::Counts;
+use super::by_rank::{Counts, GpuByRank};
 
 /// Instances by tenant: always the one that was asked for.
 pub(super) struct MooncakeReply<'a> {
@@ -21,7 +19,7 @@ struct MooncakeInstance<'a> {
     #[serde(rename = "GPU")]
     gpu: u64,
     #[serde(rename = "DP")]
-    dp: &'a BTreeMap<u32, u64>,
+    dp: GpuByRank<'a>,
     #[serde(rename = "CPU")]
     cpu: u64,
     #[serde(rename = "DISK")]
@@ -40,13 +38,14 @@ impl Serialize for MooncakeReply<'_> {
 
 impl Serialize for Instances<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let instances = self.0.iter().map(|(id, counts)| {
+        let instances = self.0.instances().map(|(id, counts)| {
+            let tokens = counts.tokens();
             let instance = MooncakeInstance {
-                longest_matched: counts.longest,
-                gpu: counts.gpu,
-                dp: &counts.ranks,
-                cpu: counts.cpu,
-                disk: counts.disk,
+                longest_matched: tokens.longest,
+                gpu: tokens.gpu,
+                dp: counts.gpu_by_rank(),
+                cpu: tokens.cpu,
+                disk: tokens.disk,
             };
             (id, instance)
         });
