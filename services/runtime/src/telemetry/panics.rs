@@ -21,11 +21,13 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     );
 }
 
-fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+/// The text of a panic, if it stands in the program. One that was put together
+/// may quote a prompt (cutting a string in the middle of a character does), and
+/// no prompt text goes to the log; the location tells which panic it was.
+fn message(info: &PanicHookInfo<'_>) -> &'static str {
     let payload = info.payload();
     payload
-        .downcast_ref::<&str>()
+        .downcast_ref::<&'static str>()
         .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text")
+        .unwrap_or("(text left out: it may quote what a user sent)")
 }

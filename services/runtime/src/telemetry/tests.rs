@@ -95,15 +95,30 @@ fn a_wrong_filter_is_named() {
     assert!(error.to_string().contains("\"x=y=z\""), "{error}");
 }
 
-#[test]
-fn a_panic_is_one_line_of_the_log() {
+/// The log line of a panic.
+fn panic_line(body: impl FnOnce() + std::panic::UnwindSafe) -> serde_json::Value {
     let log = logged(LogFormat::Json, "info", || {
         panics::log_panics();
-        let caught = std::panic::catch_unwind(|| panic!("on purpose, {}", 1));
+        let caught = std::panic::catch_unwind(body);
         let _previous = std::panic::take_hook();
         assert!(caught.is_err());
     });
-    let line: serde_json::Value = serde_json::from_str(log.trim_end()).unwrap();
-    assert_eq!(line["message"], "panic: on purpose, 1");
+    serde_json::from_str(log.trim_end()).unwrap()
+}
+
+#[test]
+fn a_panic_is_one_line_of_the_log_without_what_a_user_sent() {
+    let line = panic_line(|| panic!("on purpose"));
+    assert_eq!(line["message"], "panic: on purpose");
     assert!(line["location"].as_str().unwrap().contains("tests.rs"));
+    let prompt = String::from("sécret");
+    let line = panic_line(move || assert!(prompt[..2].is_empty()));
+    assert!(
+        line["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("panic: (text")
+    );
+    assert!(line["location"].as_str().unwrap().contains("tests.rs"));
+    assert!(!line.to_string().contains("cret"), "{line}");
 }

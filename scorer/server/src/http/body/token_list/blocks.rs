@@ -44,13 +44,12 @@ pub(super) fn read(body: &[u8], from: usize, ids: &mut Vec<u32>) -> usize {
     if from < DIGITS {
         return from;
     }
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if wide::is_there() {
-        #[expect(unsafe_code, reason = "the compiler cannot know the processor")]
-        // SAFETY: the processor has just been asked.
-        return unsafe { wide::read(body, from, ids) };
+    let rest = &body[from..];
+    let first = rest.iter().take_while(|byte| byte.is_ascii_digit());
+    match rest.get(first.count() + 1) {
+        Some(b' ') => read_gaps::<2>(body, from, ids),
+        _ => read_gaps::<1>(body, from, ids),
     }
-    read_with(body, from, ids, digits)
 }
 
 /// The bits of the block's bytes that are digits.
@@ -68,29 +67,9 @@ fn digits(block: &[u8; BLOCK]) -> u64 {
     bits.fold(0, |all, bits| all | bits)
 }
 
-#[inline(always)]
-fn read_with(
-    body: &[u8],
-    from: usize,
-    ids: &mut Vec<u32>,
-    digits: impl Fn(&[u8; BLOCK]) -> u64,
-) -> usize {
-    let rest = &body[from..];
-    let first = rest.iter().take_while(|byte| byte.is_ascii_digit());
-    match rest.get(first.count() + 1) {
-        Some(b' ') => read_gaps::<2>(body, from, ids, digits),
-        _ => read_gaps::<1>(body, from, ids, digits),
-    }
-}
-
 /// `GAP` is the length of what follows each number: `,` or `, `.
-#[inline(always)]
-fn read_gaps<const GAP: usize>(
-    body: &[u8],
-    from: usize,
-    ids: &mut Vec<u32>,
-    digits: impl Fn(&[u8; BLOCK]) -> u64,
-) -> usize {
+#[inline]
+fn read_gaps<const GAP: usize>(body: &[u8], from: usize, ids: &mut Vec<u32>) -> usize {
     let (mut block_at, mut start) = (from, from);
     // Of the byte before the block.
     let (mut digit_before, mut end_before) = (0, 0);
@@ -144,13 +123,13 @@ fn read_gaps<const GAP: usize>(
     start
 }
 
-#[inline(always)]
+#[inline]
 fn block_at_or_end(body: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
     body.get(at..)?.first_chunk()
 }
 
 /// The number of eight digits, the first in the lowest byte.
-#[inline(always)]
+#[inline]
 fn number(digits: u64) -> u32 {
     // They are added up in pairs, fours, all. Other bytes than digits may overflow.
     let add_up =
@@ -158,41 +137,6 @@ fn number(digits: u64) -> u32 {
     let pairs = add_up(digits, 10, 8) & 0x00ff_00ff_00ff_00ff;
     let fours = add_up(pairs, 100, 16) & 0x0000_ffff_0000_ffff;
     (add_up(fours, 10_000, 32) & 0xffff_ffff) as u32
-}
-
-/// The same with registers of 256 bits, where there are any.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-mod wide {
-    use std::arch::x86_64::{
-        _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_set_epi64x,
-        _mm256_set1_epi8, _mm256_sub_epi8,
-    };
-
-    use super::{BLOCK, read_with};
-
-    pub(super) fn is_there() -> bool {
-        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi2")
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) fn read(body: &[u8], from: usize, ids: &mut Vec<u32>) -> usize {
-        read_with(body, from, ids, |block| digits(block))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    fn digits(block: &[u8; BLOCK]) -> u64 {
-        let (words, _) = block.as_chunks::<8>();
-        let half = |half: usize| {
-            let word = |place: usize| i64::from_le_bytes(words[4 * half + place]);
-            let bytes = _mm256_set_epi64x(word(3), word(2), word(1), word(0));
-            let values = _mm256_sub_epi8(bytes, _mm256_set1_epi8(b'0'.cast_signed()));
-            let capped = _mm256_min_epu8(values, _mm256_set1_epi8(9));
-            let bits = _mm256_movemask_epi8(_mm256_cmpeq_epi8(values, capped));
-            u64::from(bits.cast_unsigned())
-        };
-        half(1) << 32 | half(0)
-    }
 }
 
 #[cfg(test)]
@@ -230,24 +174,14 @@ mod tests {
             {
                 body[list.start + place.index(list.len())] = byte;
             }
-            let reads: [&dyn Fn(&mut Vec<u32>) -> usize; 2] = [
-                &|ids| read(&body, lead.len(), ids),
-                // On every machine, the way without wide registers too.
-                &|ids| match lead.len() < DIGITS {
-                    true => lead.len(),
-                    false => read_with(&body, lead.len(), ids, digits),
-                },
-            ];
-            for read in reads {
-                let mut ids = vec![7];
-                let end = read(&mut ids);
-                let text = std::str::from_utf8(&body[lead.len()..end]).unwrap();
-                prop_assert_eq!(&ids[1..], one_by_one(text));
-                prop_assert!(text.is_empty() || text.trim_end().ends_with(','), "{}", text);
-                let padded = |number: &str| number.len() > 1 && number.starts_with('0');
-                let bare = text.replace(' ', "");
-                prop_assert!(!bare.contains(",,") && !bare.split(',').any(padded), "{}", text);
-            }
+            let mut ids = vec![7];
+            let end = read(&body, lead.len(), &mut ids);
+            let text = std::str::from_utf8(&body[lead.len()..end]).unwrap();
+            prop_assert_eq!(&ids[1..], one_by_one(text));
+            prop_assert!(text.is_empty() || text.trim_end().ends_with(','), "{}", text);
+            let padded = |number: &str| number.len() > 1 && number.starts_with('0');
+            let bare = text.replace(' ', "");
+            prop_assert!(!bare.contains(",,") && !bare.split(',').any(padded), "{}", text);
         }
     }
 
