@@ -104,8 +104,13 @@ impl Interner {
             return Ok(known);
         }
         self.load(core, set);
-        edit.apply(&mut self.making);
-        let after = self.intern(core)?;
+        // A set that is being moved would come back under another name, and the
+        // edit would seem to have changed something.
+        let after = if edit.apply(&mut self.making) {
+            self.intern(core)?
+        } else {
+            set
+        };
         self.edits.put(set, edit, after);
         Ok(after)
     }
@@ -187,6 +192,11 @@ impl Interner {
             self.edits.clear();
             self.shrink(core);
         }
+    }
+
+    /// Whether much of the set pages is unused.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.space.is_sparse()
     }
 
     /// If much of the set pages is unused, begins to empty them: no set in the

@@ -133,7 +133,7 @@ impl Writer {
             let steps = left.min(CHUNK * SWEEP_PER_KEY);
             left -= steps;
             self.keep_books(steps);
-            self.compact(steps / SWEEP_PER_KEY, true);
+            self.compact((steps / SWEEP_PER_KEY).max(1), true);
             if left == 0 || !self.is_untidy() {
                 break;
             }
@@ -182,7 +182,7 @@ impl Writer {
     fn end(&mut self, holder: Holder) {
         if let Some((slot, memberships)) = self.roster.end(holder) {
             self.core.put_holder(slot, None);
-            self.memberships -= memberships;
+            self.memberships = self.memberships.saturating_sub(memberships);
         }
     }
 
@@ -216,7 +216,10 @@ impl Writer {
     }
 
     fn is_untidy(&self) -> bool {
-        self.round.is_some() || self.roster.has_ended() || self.victim.is_some()
+        self.round.is_some()
+            || self.roster.has_ended()
+            || self.victim.is_some()
+            || self.sets.is_sparse()
     }
 
     fn widen_directories(&mut self) {

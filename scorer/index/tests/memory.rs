@@ -195,3 +195,64 @@ fn idle_upkeep_goes_on_until_all_of_the_table_fits() {
     while index.sweep(10_000_000) {}
     assert_eq!(index.bytes(), fits, "nothing was left to give back");
 }
+
+/// A third of all blocks, another third for each holder.
+fn holds(holder: u32, block: u64) -> bool {
+    let mixed = (block << 32 | u64::from(holder)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 < (1 << 32) / 3
+}
+
+/// Every block has a set of its own, and most of them go: then the rest are moved
+/// together.
+fn sparse_sets(holders: u32, blocks: u64) -> (PrefixIndex, u64) {
+    let index = PrefixIndex::new(IndexLimits::default());
+    let mut kept = 0;
+    for holder in 0..holders {
+        index.apply(&began(holder));
+        let own = (0..blocks).filter(|block| holds(holder, *block));
+        kept += own.clone().filter(|block| block % 4 == 0).count() as u64;
+        index.apply(&stored(holder, own));
+    }
+    for holder in 0..holders {
+        let gone = (0..blocks).filter(|block| block % 4 != 0);
+        index.apply(&removed(holder, gone));
+    }
+    (index, kept)
+}
+
+#[test]
+fn what_is_told_again_counts_once_while_sets_are_moved() {
+    let (holders, blocks) = (300, 12_000);
+    let (index, kept) = sparse_sets(holders, blocks);
+    assert_eq!(index.stats().memberships, kept);
+    let again: Vec<u64> = (0..blocks).step_by(4).collect();
+    for _ in 0..200 {
+        index.sweep(64);
+        let has = again.iter().filter(|block| holds(7, **block));
+        index.apply(&stored(7, has.copied()));
+        let has_not = again.iter().filter(|block| !holds(7, **block));
+        index.apply(&removed(7, has_not.copied()));
+        assert_eq!(index.stats().memberships, kept);
+    }
+    for holder in 0..holders {
+        let holder = Holder(holder);
+        index.apply(&Delta::HolderEnded { holder });
+    }
+    assert_eq!(index.stats().memberships, 0);
+}
+
+#[test]
+fn sweeps_of_any_size_end_and_leave_nothing_to_do() {
+    for budget in [1, 3, 4096] {
+        let (index, kept) = sparse_sets(300, 12_000);
+        let mut calls = 0;
+        while index.sweep(budget) {
+            calls += 1;
+            assert!(calls < 1_000_000, "no end with {budget} steps a call");
+        }
+        let swept = index.stats();
+        assert_eq!(swept.memberships, kept);
+        index.sweep(1 << 20);
+        assert_eq!(index.stats().bytes, swept.bytes, "{budget}");
+    }
+}

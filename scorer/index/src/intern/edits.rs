@@ -20,27 +20,32 @@ pub(crate) enum Edit {
 }
 
 impl Edit {
-    /// Changes the lanes of a set.
-    pub(super) fn apply(self, set: &mut Vec<u64>) {
+    /// Changes the lanes of a set; whether that changed anything.
+    pub(super) fn apply(self, set: &mut Vec<u64>) -> bool {
         match self {
             Self::Add { slot, medium } => {
                 let (span, bit) = lanes::place(slot);
                 let lane = lanes::lane(span, medium, bit);
                 match find(set, lane) {
+                    Ok(at) if set[at] & bit != 0 => return false,
                     Ok(at) => set[at] |= bit,
                     Err(at) => set.insert(at, lane),
                 }
+                true
             }
             Self::Take { slot, medium } => {
                 let (span, bit) = lanes::place(slot);
-                if let Ok(at) = find(set, lanes::lane(span, medium, bit)) {
-                    set[at] &= !bit;
-                    if set[at] & lanes::SLOTS == 0 {
-                        set.remove(at);
-                    }
+                let at = find(set, lanes::lane(span, medium, bit));
+                let Some(at) = at.ok().filter(|at| set[*at] & bit != 0) else {
+                    return false;
+                };
+                set[at] &= !bit;
+                if set[at] & lanes::SLOTS == 0 {
+                    set.remove(at);
                 }
+                true
             }
-            Self::Clean => {}
+            Self::Clean => false,
         }
     }
 

@@ -93,10 +93,16 @@ impl Space {
         self.free_words += size;
     }
 
+    /// Whether more than half of many pages is free, and none of them is being
+    /// emptied.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let words = self.present * SET_PAGE;
+        self.present >= FEW && self.free_words >= words / 2 && !self.condemned.contains(&true)
+    }
+
     /// If more than half of many pages is free, condemns all of them.
     pub(crate) fn condemn_if_sparse(&mut self) -> bool {
-        let words = self.present * SET_PAGE;
-        if self.present < FEW || self.free_words < words / 2 || self.condemned.contains(&true) {
+        if !self.is_sparse() {
             return false;
         }
         for page in 0..self.condemned.len() {

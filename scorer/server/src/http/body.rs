@@ -57,10 +57,28 @@ fn bytes(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Failure> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| {
-        let detail: String = error.to_string().chars().take(DETAIL).collect();
+        let detail = without_values(&error.to_string());
+        let detail: String = detail.chars().take(DETAIL).collect();
         let text = format!("the body is not the JSON that this route takes: {detail}");
         Failure::of_field(FailureKind::InvalidArgument, "body", text)
     })
+}
+
+/// The parser's message without the value that it quotes: that may be a prompt or
+/// a salt.
+fn without_values(message: &str) -> String {
+    let quoting = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let parts = quoting.iter().find_map(|begin| {
+        let rest = message.strip_prefix(begin)?;
+        let (value, expected) = rest.split_at(rest.rfind(", expected ")?);
+        let kind = value.split(['"', '`']).next().unwrap_or_default();
+        Some((begin, kind.trim_end(), expected))
+    });
+    match parts {
+        Some((begin, "", expected)) => format!("{}{expected}", begin.trim_end()),
+        Some((begin, kind, expected)) => format!("{begin}{kind}{expected}"),
+        None => message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +143,31 @@ mod tests {
                 (short, general) => prop_assert!(false, "{}: {:?}, {:?}", text, short, general),
             }
         }
+    }
+
+    #[test]
+    fn no_error_quotes_what_was_sent() {
+        let bodies = [
+            r#"{"token_ids": "my secret, expected \"secret\""}"#,
+            r#"{"salt": 5317, "token_ids": [1]}"#,
+            r#"{"token_ids": [1, -5317]}"#,
+            r#"{"token_ids": [1, 5317.5]}"#,
+            r#""my secret""#,
+        ];
+        for body in bodies {
+            let error = read::<Query>(Ok(Bytes::from_static(body.as_bytes()))).unwrap_err();
+            let text = error.message;
+            assert!(text.contains(", expected "), "{text}");
+            assert!(!text.contains("secret") && !text.contains("5317"), "{text}");
+        }
+        assert_eq!(
+            without_values("invalid type: string \"a\", expected a sequence at line 1 column 4"),
+            "invalid type: string, expected a sequence at line 1 column 4"
+        );
+        assert_eq!(
+            without_values("unknown variant `a`, expected `b`"),
+            "unknown variant, expected `b`"
+        );
     }
 
     #[test]
