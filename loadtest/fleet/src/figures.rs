@@ -55,6 +55,7 @@ pub struct StageFigures {
     /// From a request's sending to its first token.
     pub ttft: Spread,
     /// What its mean is made of.
+    #[serde(skip_serializing_if = "TtftParts::are_unknown")]
     pub ttft_parts: TtftParts,
     /// Between two tokens of a request.
     pub itl: Spread,

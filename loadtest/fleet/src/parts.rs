@@ -42,9 +42,10 @@ pub(crate) struct Moments {
 }
 
 impl TtftParts {
+    /// Nothing by the wall clock: there only what the client sees is known.
     pub(crate) fn of<'a>(answered: impl Iterator<Item = &'a Request>) -> Self {
         let (mut sum, mut count) = (Self::default(), 0.0);
-        for request in answered {
+        for request in answered.filter(|request| !request.moments.begun.is_zero()) {
             let Moments {
                 arrived,
                 admitted,
@@ -64,6 +65,11 @@ impl TtftParts {
             count += 1.0;
         }
         sum.over(count)
+    }
+
+    /// Whether they were not measured.
+    pub(crate) fn are_unknown(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Weighted means of several stages.
