@@ -16,6 +16,7 @@
 //! look at the keys.
 
 mod fit;
+mod rebuild;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,6 +130,12 @@ fn mark(tag: u32) -> u64 {
     u64::from((tag as u8).max(1))
 }
 
+/// The bucket, of so many, where a search for the tag begins.
+#[inline]
+fn home(tag: u32, buckets: usize) -> usize {
+    ((u64::from(tag) * buckets as u64) >> 32) as usize
+}
+
 impl SubTable {
     pub(crate) fn new(len: usize) -> Self {
         let buckets = len.max(MIN_LEN).div_ceil(BUCKET);
@@ -148,7 +155,7 @@ impl SubTable {
     /// The bucket where a search for the tag begins.
     #[inline]
     pub(crate) fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.buckets.len() as u64) >> 32) as usize
+        home(tag, self.buckets.len())
     }
 
     /// The bucket after another.
@@ -284,22 +291,6 @@ impl SubTable {
             }
             bucket = self.next(bucket);
         }
-    }
-
-    /// The same entries in a new piece of `len` places.
-    pub(crate) fn rebuilt(&self, len: usize) -> Self {
-        let table = Self::new(len);
-        for bucket in &*self.buckets {
-            let marks = bucket.marks.load(Ordering::Relaxed);
-            let mut taken = !zeros(marks) & HIGH;
-            while taken != 0 {
-                let entry = &bucket.entries[taken.trailing_zeros() as usize / 8];
-                let Entry { tag, slot } = entry.load(Ordering::Relaxed).into();
-                table.insert(table.vacancy(tag), tag, slot);
-                taken &= taken - 1;
-            }
-        }
-        table
     }
 
     /// Positions of all entries.

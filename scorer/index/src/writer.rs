@@ -34,9 +34,6 @@ use sweep::Round;
 /// Keys handled between two looks at the books.
 const CHUNK: usize = 64;
 
-/// Slots of the sweep's round visited per key applied.
-const SWEEP_PER_KEY: usize = 4;
-
 /// Resting slots or sets from which on it is worth to move the epoch: often
 /// enough to waste little memory, seldom enough to disturb few lookups.
 const REST_MIN: usize = 2048;
@@ -130,10 +127,10 @@ impl Writer {
     pub(crate) fn tidy(&mut self, budget: usize) -> bool {
         let mut left = budget;
         loop {
-            let steps = left.min(CHUNK * SWEEP_PER_KEY);
+            let steps = left.min(CHUNK);
             left -= steps;
             self.keep_books(steps);
-            self.compact((steps / SWEEP_PER_KEY).max(1), true);
+            self.compact(steps.max(1), true);
             if left == 0 || !self.is_untidy() {
                 break;
             }
@@ -197,7 +194,7 @@ impl Writer {
             self.wake();
         }
         self.sweep(steps);
-        self.compact(steps / SWEEP_PER_KEY, false);
+        self.compact(steps, false);
         self.widen_directories();
         self.sets.room = self.room();
     }

@@ -8,7 +8,7 @@ use proto_model::{BlockKey, Medium};
 
 use super::ahead::Ahead;
 use super::blocks::Probe;
-use super::{CHUNK, SWEEP_PER_KEY, Writer};
+use super::{CHUNK, Writer};
 use crate::arena::Seek;
 use crate::intern::{Edit, SetsFull};
 use crate::page::GROUP;
@@ -32,7 +32,7 @@ impl Writer {
         let (mut at, mut is_fresh) = (0, false);
         while at < keys.len() {
             let end = keys.len().min(at + CHUNK);
-            self.keep_books((end - at) * SWEEP_PER_KEY);
+            self.keep_books(end - at);
             let (mut step, mut stored) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
@@ -89,7 +89,7 @@ impl Writer {
         let mut at = 0;
         while at < keys.len() {
             let end = keys.len().min(at + CHUNK);
-            self.keep_books((end - at) * SWEEP_PER_KEY);
+            self.keep_books(end - at);
             let (mut step, mut removed) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
