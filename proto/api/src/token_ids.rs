@@ -4,6 +4,8 @@
 //! decoder takes longer than answering. `TokenIds` is read by hand here, a packed
 //! run at a time; `token_ids_le` needs no decoding at all.
 
+mod varints;
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::DecodeError;
 use prost::encoding::{self, DecodeContext, WireType, uint32};
@@ -94,39 +96,11 @@ fn packed_run(bytes: &[u8], ids: &mut Vec<u32>) -> Option<usize> {
     let before = ids.len();
     // Every number has one byte without the high bit, its last.
     ids.reserve(run.iter().filter(|byte| **byte < 0x80).count());
-    if append(run, ids).is_none() {
+    if varints::append(run, ids).is_none() {
         ids.truncate(before);
         return None;
     }
     Some(bytes.len() - rest.len() + length)
-}
-
-fn append(mut run: &[u8], ids: &mut Vec<u32>) -> Option<()> {
-    // Vocabularies end long before 2^21: nearly every id has one to three bytes.
-    while let [a, b, c, ..] = *run {
-        let [a, b, c] = [u32::from(a), u32::from(b), u32::from(c)];
-        let (id, length) = if a < 0x80 {
-            (a, 1)
-        } else if b < 0x80 {
-            (a & 0x7f | b << 7, 2)
-        } else if c < 0x80 {
-            (a & 0x7f | (b & 0x7f) << 7 | c << 14, 3)
-        } else {
-            ids.push(long(&mut run)?);
-            continue;
-        };
-        ids.push(id);
-        run = &run[length..];
-    }
-    while !run.is_empty() {
-        ids.push(long(&mut run)?);
-    }
-    Some(())
-}
-
-/// A number of any length. What is above 32 bits is dropped, as protobuf says.
-fn long(run: &mut &[u8]) -> Option<u32> {
-    encoding::decode_varint(run).ok().map(|id| id as u32)
 }
 
 #[cfg(test)]
