@@ -1,12 +1,14 @@
 //! As many requests as are answered, and what each costs the server.
 //!
 //! The clients take their share of the same cores, so requests per second say
-//! little. Requests per second of the *server's* processor time do: what one core
+//! little; what they send was made beforehand. Requests per second of the *server's* processor time do: what one core
 //! answers that has nothing else to do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use bytes::Bytes;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
@@ -49,8 +51,8 @@ struct Target {
 
 #[derive(Clone)]
 enum Requests {
-    Grpc(grpc::Requests),
-    Http(std::sync::Arc<Vec<Vec<u8>>>),
+    Grpc(Arc<Vec<Bytes>>),
+    Http(Arc<Vec<Vec<u8>>>),
 }
 
 pub(crate) async fn measure(args: &Args, world: &World) -> Result<Vec<Rate>> {
@@ -76,7 +78,7 @@ fn targets(world: &World) -> Vec<Target> {
             .asked
             .iter()
             .map(|asked| http::request("POST", "/query", &body(asked).to_string()));
-        Requests::Http(std::sync::Arc::new(requests.collect()))
+        Requests::Http(Arc::new(requests.collect()))
     };
     let target = |server, wire, process, port, requests| Target {
         server,
@@ -89,8 +91,10 @@ fn targets(world: &World) -> Vec<Target> {
         processor: 0.0,
     };
     let (ours, echo) = (&world.kvatlas, &world.echo);
-    let scores = Requests::Grpc(grpc::requests(&world.asked));
-    let dense = Requests::Grpc(grpc::dense_requests(&world.asked));
+    let scores = grpc::requests(&world.asked);
+    let scores = Requests::Grpc(grpc::encoded(&scores));
+    let dense = grpc::dense_requests(&world.asked);
+    let dense = Requests::Grpc(grpc::encoded(&dense));
     let mut targets = vec![
         target(
             "kvatlas",
@@ -179,9 +183,8 @@ impl Requests {
             Self::Grpc(requests) => {
                 let mut caller = Caller::connect(port).await?;
                 while Instant::now() < until {
-                    caller
-                        .score(requests[next % requests.len()].clone())
-                        .await?;
+                    let request = requests[next % requests.len()].clone();
+                    caller.score_encoded(request).await?;
                     (answered, next) = (answered + 1, next + 1);
                 }
             }

@@ -94,8 +94,6 @@ fn packed_run(bytes: &[u8], ids: &mut Vec<u32>) -> Option<usize> {
     let length = usize::try_from(encoding::decode_varint(&mut rest).ok()?).ok()?;
     let run = rest.get(..length)?;
     let before = ids.len();
-    // Every number has one byte without the high bit, its last.
-    ids.reserve(run.iter().filter(|byte| **byte < 0x80).count());
     if varints::append(run, ids).is_none() {
         ids.truncate(before);
         return None;

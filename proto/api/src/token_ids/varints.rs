@@ -14,38 +14,43 @@ const BLOCK: usize = 64;
 /// vocabulary needs.
 const SHORT: usize = 4;
 
+/// By length, the bytes of a number in the word that it begins.
+const NUMBER_BYTES: [u32; 8] = [0, 0xff, 0xffff, 0xff_ffff, u32::MAX, 0, 0, 0];
+
 /// Appends the numbers of a run, or returns `None` if it is not well formed; some
 /// may have been appended then. Of a number beyond 32 bits the lower ones are
 /// taken, as protobuf says.
 pub(super) fn append(run: &[u8], ids: &mut Vec<u32>) -> Option<()> {
-    let (mut block_at, mut start) = (0, 0);
-    // Behind the last number's first byte, too, a word must lie in the run.
-    while let Some(bytes) = chunk::<{ BLOCK + SHORT }>(run, block_at) {
-        let ends = last_bytes(bytes);
-        let (first, before) = (start, ids.len());
-        let (mut rest, mut excess) = (ends, 0);
-        ids.extend((0..ends.count_ones()).map(|_| {
-            let end = block_at + rest.trailing_zeros() as usize + 1;
-            rest &= rest.wrapping_sub(1);
-            let length = end - start;
-            excess |= length - 1;
-            let word = chunk(run, start).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            start = end;
-            number(word, length)
-        }));
-        if excess >= SHORT {
-            ids.truncate(before);
-            start = first;
-            for _ in 0..ends.count_ones() {
-                start += one(&run[start..], ids)?;
+    ids.reserve(count(run));
+    let mut at = 0;
+    let mut numbers = [0; BLOCK];
+    // Every number of the block has a word behind its first byte.
+    while let Some(bytes) = run.get(at..).and_then(|rest| rest.first_chunk()) {
+        match short_ones(bytes, &mut numbers) {
+            Some((found, length)) => {
+                ids.extend_from_slice(found);
+                at += length;
+            }
+            None => {
+                let end = at + BLOCK;
+                while at < end {
+                    at += one(&run[at..], ids)?;
+                }
             }
         }
-        block_at += BLOCK;
     }
-    while start < run.len() {
-        start += one(&run[start..], ids)?;
+    while at < run.len() {
+        at += one(&run[at..], ids)?;
     }
     Some(())
+}
+
+/// How many numbers end in a run: each has one byte without the high bit, its last.
+fn count(run: &[u8]) -> usize {
+    // Few enough for a byte to count, so that many are counted by one instruction.
+    let parts = run.chunks(255);
+    let others = |part: &[u8]| part.iter().map(|byte| byte >> 7).sum::<u8>();
+    run.len() - parts.map(|part| usize::from(others(part))).sum::<usize>()
 }
 
 /// Appends the first number, of any length; how many bytes it has.
@@ -55,9 +60,29 @@ fn one(bytes: &[u8], ids: &mut Vec<u32>) -> Option<usize> {
     Some(bytes.len() - rest.len())
 }
 
+/// The numbers that end in a block, the first of which begins it, and how many bytes
+/// they have. `None` if there are none, or a longer one is among them.
 #[inline]
-fn chunk<const N: usize>(run: &[u8], at: usize) -> Option<&[u8; N]> {
-    run.get(at..)?.first_chunk()
+fn short_ones<'n>(
+    block: &[u8; BLOCK + SHORT],
+    numbers: &'n mut [u32; BLOCK],
+) -> Option<(&'n [u32], usize)> {
+    let mut ends = last_bytes(block);
+    let (mut start, mut count, mut excess) = (0, 0, 0);
+    while ends != 0 {
+        let end = ends.trailing_zeros() as usize + 1;
+        ends &= ends - 1;
+        let length = end - start;
+        excess |= length - 1;
+        let bytes = block[start % BLOCK..].first_chunk()?;
+        let number = u32::from_le_bytes(*bytes) & NUMBER_BYTES[length % 8];
+        // Seven bits of every byte, moved together by twos and then by fours.
+        let twos = number & 0x007f_007f | (number & 0x7f00_7f00) >> 1;
+        numbers[count % BLOCK] = twos & 0x3fff | twos >> 16 << 14;
+        (start, count) = (end, count + 1);
+    }
+    let found = numbers.get(..count)?;
+    (count > 0 && excess < SHORT).then_some((found, start))
 }
 
 /// The bits of the block's bytes that are the last of a number.
@@ -71,14 +96,6 @@ fn last_bytes(block: &[u8]) -> u64 {
         (last.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * place)
     });
     bits.fold(0, |all, bits| all | bits)
-}
-
-/// The number that a word begins with and that has so many of its bytes.
-#[inline]
-fn number(word: u32, length: usize) -> u32 {
-    let bits = u32::MAX.wrapping_shr(32_u32.wrapping_sub(8 * length as u32));
-    let word = word & bits;
-    word & 0x7f | word >> 1 & 0x3f80 | word >> 2 & 0x1f_c000 | word >> 3 & 0xfe0_0000
 }
 
 #[cfg(test)]
@@ -149,7 +166,11 @@ mod tests {
     #[test]
     fn a_run_without_an_end_is_refused() {
         for length in 1..300 {
-            assert_eq!(append(&vec![0x80; length], &mut Vec::new()), None, "{length}");
+            assert_eq!(
+                append(&vec![0x80; length], &mut Vec::new()),
+                None,
+                "{length}"
+            );
         }
     }
 }
