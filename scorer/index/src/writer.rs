@@ -34,6 +34,12 @@ use sweep::Round;
 /// Keys handled between two looks at the books.
 const CHUNK: usize = 64;
 
+/// Slots of the sweep's round visited per key applied, while what ended holders
+/// have left is less than this part of all blocks, and otherwise: then as many
+/// blocks may come as go, and memory must not grow for want of idle time.
+const SWEEP_PER_KEY: (usize, usize) = (1, 4);
+const MUCH_LEFT: u64 = 4;
+
 /// Resting slots or sets from which on it is worth to move the epoch: often
 /// enough to waste little memory, seldom enough to disturb few lookups.
 const REST_MIN: usize = 2048;
@@ -62,6 +68,8 @@ pub(crate) struct Writer {
     blocks: usize,
     memberships: u64,
     unknown_holder: u64,
+    /// Memberships of holders that have ended since the last round began.
+    left: u64,
 }
 
 impl Writer {
@@ -82,6 +90,7 @@ impl Writer {
             blocks: 0,
             memberships: 0,
             unknown_holder: 0,
+            left: 0,
         };
         writer.sets.room = writer.room();
         writer
@@ -129,7 +138,7 @@ impl Writer {
         loop {
             let steps = left.min(CHUNK);
             left -= steps;
-            self.keep_books(steps);
+            self.keep_books(steps, steps);
             self.compact(steps.max(1), true);
             if left == 0 || !self.is_untidy() {
                 break;
@@ -160,7 +169,7 @@ impl Writer {
         if self.roster.slot(holder).is_some() {
             return;
         }
-        self.keep_books(CHUNK);
+        self.keep_books_for(CHUNK);
         let Some(slot) = self.roster.begin(holder) else {
             self.refuse(1);
             return;
@@ -180,21 +189,29 @@ impl Writer {
         if let Some((slot, memberships)) = self.roster.end(holder) {
             self.core.put_holder(slot, None);
             self.memberships = self.memberships.saturating_sub(memberships);
+            self.left += memberships;
         }
     }
 
-    /// Before each chunk of work: lets deferred work take `steps` steps, and makes
-    /// sure that directories have room.
-    fn keep_books(&mut self, steps: usize) {
-        let slots = self.arena.present() * PAGE;
-        let worth = REST_MIN.max(slots / 64);
+    /// Before so many keys: lets deferred work take its share.
+    fn keep_books_for(&mut self, keys: usize) {
+        let left = self.left + self.round.as_ref().map_or(0, Round::left);
+        let (little, much) = SWEEP_PER_KEY;
+        let is_much = left > self.blocks as u64 / MUCH_LEFT;
+        self.keep_books(keys * if is_much { much } else { little }, keys);
+    }
+
+    /// Before each chunk of work: lets the sweep visit so many slots and compaction
+    /// move so many blocks, and makes sure that directories have room.
+    fn keep_books(&mut self, slots: usize, moves: usize) {
+        let worth = REST_MIN.max(self.arena.present() * PAGE / 64);
         let resting = self.arena.resting() + self.sets.resting();
         let short = self.arena.usable() < CHUNK && self.room() < PAGE * 64;
         if resting >= worth || (short && resting > 0) {
             self.wake();
         }
-        self.sweep(steps);
-        self.compact(steps, false);
+        self.sweep(slots);
+        self.compact(moves, false);
         self.widen_directories();
         self.sets.room = self.room();
     }

@@ -79,6 +79,31 @@ fn ended_holders_give_their_memory_back() {
     }
 }
 
+/// Nobody calls `sweep`: what ended holders leave must go as fast as more comes.
+#[test]
+fn restarts_without_idle_time_do_not_let_memory_grow() {
+    let index = PrefixIndex::new(IndexLimits::default());
+    let (mut most, mut next) = (0, 0_u64);
+    for round in 0..40_u32 {
+        for holder in round * 8..(round + 1) * 8 {
+            if let Some(before) = holder.checked_sub(8) {
+                index.apply(&Delta::HolderEnded {
+                    holder: Holder(before),
+                });
+            }
+            index.apply(&began(holder));
+            for _ in 0..20 {
+                index.apply(&stored(holder, next..next + 1_000));
+                next += 1_000;
+            }
+        }
+        let stats = index.stats();
+        assert_eq!(stats.memberships, 8 * 20_000);
+        most = most.max(stats.blocks);
+    }
+    assert!(most < 2 * 8 * 20_000, "{most} blocks at most, 160,000 held");
+}
+
 #[test]
 fn evictions_here_and_there_give_memory_back() {
     let index = PrefixIndex::new(IndexLimits::default());

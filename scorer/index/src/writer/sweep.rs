@@ -24,6 +24,8 @@ pub(super) struct Round {
     /// The slots to take out, a word for each span.
     gone: Vec<u64>,
     slots: Vec<u32>,
+    /// Memberships that they had.
+    left: u64,
     page: usize,
     offset: usize,
     /// Whether set pages are being emptied.
@@ -33,6 +35,10 @@ pub(super) struct Round {
 impl Round {
     pub(super) fn bytes(&self) -> usize {
         self.gone.capacity() * 8 + self.slots.capacity() * 4
+    }
+
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 }
 
@@ -90,6 +96,7 @@ impl Writer {
         self.round = Some(Round {
             gone,
             slots,
+            left: std::mem::take(&mut self.left),
             page: 0,
             offset: 0,
             repack,
