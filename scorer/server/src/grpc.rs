@@ -1,5 +1,6 @@
 //! The gRPC side: translates, and nothing else.
 
+mod arrival;
 mod guarded;
 mod health;
 mod index;

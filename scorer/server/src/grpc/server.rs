@@ -13,11 +13,13 @@ use proto_api::v1::scorer_server::ScorerServer;
 use proto_api::{DESCRIPTORS, limits};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::LayerExt;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
+use super::arrival::InTime;
 use super::guarded::{Bounds, Guarded};
 use super::health;
 use super::index::IndexService;
@@ -44,6 +46,9 @@ pub struct GrpcSettings {
     pub keepalive: Duration,
     /// How long a new connection may take to say that it speaks HTTP/2.
     pub preface: Duration,
+    /// How long a message may take to arrive. Queries get the scorer's deadline on
+    /// top.
+    pub arrival: Duration,
     /// After the stop, every query ends within the scorer's deadline. What is
     /// open this much later waits for its client, and is closed.
     pub last_answers: Duration,
@@ -55,6 +60,7 @@ impl Default for GrpcSettings {
             per_connection: 1024,
             keepalive: Duration::from_secs(30),
             preface: Duration::from_secs(10),
+            arrival: Duration::from_secs(10),
             last_answers: Duration::from_secs(2),
         }
     }
@@ -99,7 +105,8 @@ pub async fn serve(
     }
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let reporting = health::report(reporter, Arc::clone(&scorer), stop.clone());
-    let (max, in_flight) = (limits::MESSAGE_BYTES, scorer.limits().in_flight);
+    let (max, route_max) = (limits::MESSAGE_BYTES, limits::ROUTE_MESSAGE_BYTES);
+    let in_flight = scorer.limits().in_flight;
     let deadline = scorer.limits().deadline;
     let closing = deadline.saturating_add(settings.last_answers);
     let catch = CatchPanics::new(scorer.metrics(), super::failed);
@@ -116,20 +123,24 @@ pub async fn serve(
     };
     let close_late = close_after(stop.clone(), closing, bounds.close.clone());
     let incoming = incoming.map_ok(move |tcp| Guarded::new(tcp, &bounds));
-    // As on the HTTP side: messages are read before they can be refused.
-    let messages = GlobalConcurrencyLimitLayer::new(in_flight.saturating_mul(2));
+    // As on the HTTP side: messages are read before they can be refused. Who asks
+    // for the scorer's health is not to wait behind them.
+    let messages = ServiceBuilder::new()
+        .layer(GlobalConcurrencyLimitLayer::new(
+            in_flight.saturating_mul(2),
+        ))
+        .layer(InTime(deadline.saturating_add(settings.arrival)));
     let served = Server::builder()
-        .layer(messages)
         .layer(ServiceBuilder::new().map_response(status::in_headers))
         .layer(catch)
         .concurrency_limit_per_connection(settings.per_connection as usize)
         .max_concurrent_streams(settings.per_connection)
         .http2_keepalive_interval(Some(settings.keepalive))
         .max_frame_size(FRAME_BYTES)
-        .add_service(scores.max_decoding_message_size(max))
-        .add_service(index.max_decoding_message_size(max))
-        .add_service(routes.max_decoding_message_size(limits::ROUTE_MESSAGE_BYTES))
-        .add_service(pods.max_decoding_message_size(max))
+        .add_service(messages.named_layer(scores.max_decoding_message_size(max)))
+        .add_service(messages.named_layer(index.max_decoding_message_size(max)))
+        .add_service(messages.named_layer(routes.max_decoding_message_size(route_max)))
+        .add_service(messages.named_layer(pods.max_decoding_message_size(max)))
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)

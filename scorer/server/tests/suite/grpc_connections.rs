@@ -4,10 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::World;
+use futures::future::join_all;
+use proto_api::v1::scorer_client::ScorerClient;
+use proto_api::v1::{ScoreRequest, ScoreResponse};
 use scorer_server::{GrpcError, GrpcSettings, ModelsConfig, Routes, ScorerLimits, serve_grpc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_prost::ProstCodec;
 
 /// Far longer than any test: what ends before has ended for another reason.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -26,6 +36,7 @@ struct Served {
 
 async fn serve(deadline: Duration, settings: GrpcSettings) -> Served {
     let limits = ScorerLimits {
+        in_flight: 1,
         deadline,
         ..ScorerLimits::default()
     };
@@ -54,6 +65,11 @@ impl Served {
         TcpStream::connect(self.address).await.expect("listens")
     }
 
+    async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address));
+        endpoint.expect("valid").connect().await.expect("listens")
+    }
+
     /// A connection on which both sides have said hello.
     async fn open(&self) -> TcpStream {
         let mut stream = self.connect().await;
@@ -70,6 +86,7 @@ const PATIENT: GrpcSettings = GrpcSettings {
     per_connection: 8,
     keepalive: NEVER,
     preface: NEVER,
+    arrival: NEVER,
     last_answers: NEVER,
 };
 
@@ -109,4 +126,60 @@ async fn a_client_that_never_answers_is_closed_after_the_last_answers() {
     served.world.stop.cancel();
     served.task.await.expect("no panic").expect("ended well");
     drop(deaf);
+}
+
+/// Messages that may be read at a time: twice the queries in flight.
+const PLACES: usize = 2;
+
+/// Begins a query, and never sends its message.
+async fn unfinished(channel: Channel) -> Result<(), Status> {
+    let mut client = Grpc::new(channel);
+    client.ready().await.expect("connected");
+    let nothing = Request::new(futures::stream::pending::<ScoreRequest>());
+    let path = PathAndQuery::from_static("/kvatlas.v1.Scorer/Score");
+    let codec = ProstCodec::<ScoreRequest, ScoreResponse>::default();
+    client
+        .client_streaming(nothing, path, codec)
+        .await
+        .map(|_| ())
+}
+
+#[tokio::test]
+async fn messages_that_never_arrive_give_their_places_back() {
+    let settings = GrpcSettings {
+        arrival: SHORT,
+        ..PATIENT
+    };
+    let served = serve(SHORT, settings).await;
+    let channel = served.channel().await;
+    let calls = (0..3 * PLACES).map(|_| unfinished(channel.clone()));
+    for ended in join_all(calls).await {
+        let status = ended.expect_err("nothing was asked");
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+        assert!(status.message().contains("40 ms"), "{status:?}");
+    }
+    let mut client = ScorerClient::new(channel);
+    let asked = client.score(ScoreRequest::default()).await;
+    let status = asked.expect_err("an empty query");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+}
+
+#[tokio::test]
+async fn health_does_not_wait_behind_messages_that_never_arrive() {
+    let served = serve(NEVER, PATIENT).await;
+    let channel = served.channel().await;
+    let calls: Vec<_> = (0..PLACES)
+        .map(|_| tokio::spawn(unfinished(channel.clone())))
+        .collect();
+    // Once both places are taken queries are not answered.
+    let mut client = ScorerClient::new(channel.clone());
+    let mut query = async || {
+        let asked = client.score(ScoreRequest::default());
+        tokio::time::timeout(Duration::from_millis(200), asked).await
+    };
+    while query().await.is_ok() {}
+    let mut client = HealthClient::new(channel);
+    let asked = client.check(HealthCheckRequest::default()).await;
+    asked.expect("answered");
+    calls.iter().for_each(JoinHandle::abort);
 }
