@@ -112,8 +112,6 @@ impl Driver {
                 return;
             }
             self.append_if_due();
-            // As where messages are received: those who answer come first.
-            std::thread::yield_now();
             let room = self.has_room();
             let (due, may_append) = (self.due, self.may_append());
             tokio::select! {

@@ -136,9 +136,6 @@ impl Receiver<'_> {
                     if !self.accept(received).await {
                         return ZmtpError::Closed;
                     }
-                    // A busy thread keeps its core until the system's next tick;
-                    // whoever has been woken to answer a question comes first.
-                    std::thread::yield_now();
                 }
                 Err(error) => return error,
             }

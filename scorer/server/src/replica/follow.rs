@@ -147,9 +147,6 @@ async fn one_watch(replica: &Replica, watch: &dyn IndexWatch, led: &mut bool) ->
         // Applying never waits, so that without this a flood of changes would
         // keep the answers on this thread waiting.
         tokio::task::yield_now().await;
-        // And the answers on other threads: one that has just been woken would wait
-        // for the system's next tick, which is milliseconds.
-        std::thread::yield_now();
     }
 }
 
