@@ -29,6 +29,7 @@ use crate::replay::{ReplayNews, Replayed, Replayer};
 use crate::sequencer::Work;
 use crate::sockets::{Inbound, Live};
 use crate::translate::Shared;
+use crate::turns::next_turn;
 use crate::view::PublisherView;
 use append::append_until_known;
 use batch::Limits;
@@ -112,6 +113,7 @@ impl Driver {
                 return;
             }
             self.append_if_due();
+            next_turn();
             let room = self.has_room();
             let (due, may_append) = (self.due, self.may_append());
             tokio::select! {

@@ -17,6 +17,7 @@ mod sockets;
 mod source;
 pub mod stages;
 mod translate;
+mod turns;
 mod view;
 mod zmtp;
 

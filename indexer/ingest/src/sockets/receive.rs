@@ -17,6 +17,7 @@ use crate::keyed::{Keyed, Reading};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceError, StreamCache};
 use crate::translate::Stamp;
+use crate::turns::next_turn;
 use crate::zmtp::{Budget, Connection, Limits, Received, SocketType, ZmtpError};
 
 /// Frames of one message; engines send three.
@@ -136,6 +137,7 @@ impl Receiver<'_> {
                     if !self.accept(received).await {
                         return ZmtpError::Closed;
                     }
+                    next_turn();
                 }
                 Err(error) => return error,
             }
