@@ -1,8 +1,8 @@
 //! As many requests as are answered, and what each costs the server.
 //!
 //! The clients take their share of the same cores, so requests per second say
-//! little; what they send was made beforehand. Requests per second of the *server's* processor time do: what one core
-//! answers that has nothing else to do.
+//! little; what they send was made beforehand. Requests per second of the
+//! *server's* processor time do: what one core answers that has nothing else to do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

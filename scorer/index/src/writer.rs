@@ -34,10 +34,13 @@ use sweep::Round;
 /// Keys handled between two looks at the books.
 const CHUNK: usize = 64;
 
-/// Slots of the sweep's round visited per key applied, while what ended holders
-/// have left is less than this part of all blocks, and otherwise: then as many
-/// blocks may come as go, and memory must not grow for want of idle time.
+/// Slots of the sweep's round visited per key applied: while ended holders have left
+/// little, and while they have left much. Then a round has to end before as many
+/// blocks have come as there are, or memory would grow for want of idle time.
 const SWEEP_PER_KEY: (usize, usize) = (1, 4);
+
+/// Ended holders have left much when their memberships are more than all blocks
+/// divided by this.
 const MUCH_LEFT: u64 = 4;
 
 /// Resting slots or sets from which on it is worth to move the epoch: often
