@@ -101,10 +101,13 @@ impl ApiServer {
         self.address
     }
 
-    /// Closes every connection and stops listening; the objects stay.
+    /// Closes every connection and stops listening; the objects stay. When it
+    /// returns, the port is free.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Only a thread outside every runtime may wait for one to end.
+            let ended = std::thread::spawn(move || drop(runtime)).join();
+            ended.expect("the runtime ends");
         }
     }
 
