@@ -15,7 +15,7 @@ use crate::args::Args;
 use crate::grpc::{self, Caller};
 use crate::latency::timed;
 use crate::quantiles::Quantiles;
-use crate::usage::{machine_processor_seconds, processor_seconds};
+use crate::usage::{MachineTime, processor_seconds};
 use crate::world::World;
 
 /// How long the index may take to work off what was sent.
@@ -35,7 +35,11 @@ pub(crate) struct Phase {
     pub(crate) bench_cores: f64,
     /// Cores that everything on this machine used.
     pub(crate) all_cores: f64,
-    /// p99 over the idle one.
+    /// Cores that the host of a virtual machine gave to others meanwhile.
+    pub(crate) stolen_cores: f64,
+    /// p99 of a turn over that of the idle turn just before it; of all turns, the
+    /// one in the middle. What a shared host takes for a second or two is in the
+    /// quantiles of all calls, but does not decide the ratio.
     pub(crate) p99_ratio: f64,
     pub(crate) echo_p99_ratio: f64,
 }
@@ -53,9 +57,12 @@ struct Sums {
     wall: f64,
     score: Vec<u64>,
     echo: Vec<u64>,
+    /// p99 of each turn's calls.
+    score_p99: Vec<f64>,
+    echo_p99: Vec<f64>,
     server: f64,
     bench: f64,
-    all: f64,
+    machine: MachineTime,
 }
 
 pub(crate) async fn measure(args: &Args, world: &mut World) -> Result<Vec<Phase>> {
@@ -76,16 +83,11 @@ pub(crate) async fn measure(args: &Args, world: &mut World) -> Result<Vec<Phase>
         }
     }
     progress.finish_and_clear();
-    let mut found: Vec<Phase> = Vec::new();
-    for ((load, _), sums) in phases.into_iter().zip(sums) {
-        let mut phase = sums.into_phase(load);
-        let idle = found.first().unwrap_or(&phase);
-        let ratio = phase.score.p99_us / idle.score.p99_us;
-        let echo = phase.echo.p99_us / idle.echo.p99_us;
-        (phase.p99_ratio, phase.echo_p99_ratio) = (ratio, echo);
-        found.push(phase);
-    }
-    Ok(found)
+    let idle = (sums[0].score_p99.clone(), sums[0].echo_p99.clone());
+    let each = phases.into_iter().zip(sums);
+    Ok(each
+        .map(|((load, _), sums)| sums.into_phase(load, &idle))
+        .collect())
 }
 
 async fn turn(args: &Args, world: &mut World, sent: Sent, sums: &mut Sums) -> Result<()> {
@@ -97,7 +99,7 @@ async fn turn(args: &Args, world: &mut World, sent: Sent, sums: &mut Sums) -> Re
     let before = (
         processor_seconds(server)?,
         processor_seconds(own)?,
-        machine_processor_seconds()?,
+        MachineTime::now()?,
     );
     sums.events += match sent {
         Sent::Nothing => {
@@ -110,10 +112,12 @@ async fn turn(args: &Args, world: &mut World, sent: Sent, sums: &mut Sums) -> Re
     sums.wall += started.elapsed().as_secs_f64();
     sums.server += processor_seconds(server)? - before.0;
     sums.bench += processor_seconds(own)? - before.1;
-    sums.all += machine_processor_seconds()? - before.2;
+    sums.machine += MachineTime::now()? - before.2;
     stop.store(true, Ordering::Relaxed);
     let done = tokio::task::spawn_blocking(move || caller.join()).await?;
     let (score, echo) = done.map_err(|_| anyhow!("the caller ended early"))??;
+    sums.score_p99.push(Quantiles::of(score.clone()).p99_us);
+    sums.echo_p99.push(Quantiles::of(echo.clone()).p99_us);
     sums.score.extend(score);
     sums.echo.extend(echo);
     Ok(())
@@ -150,7 +154,8 @@ fn caller(world: &World, stop: Arc<AtomicBool>) -> Result<std::thread::JoinHandl
 }
 
 impl Sums {
-    fn into_phase(self, load: &'static str) -> Phase {
+    /// `idle`: the p99 of Score and of the echo in each turn without events.
+    fn into_phase(self, load: &'static str, idle: &(Vec<f64>, Vec<f64>)) -> Phase {
         Phase {
             load,
             events_per_second: self.events as f64 / self.wall,
@@ -158,9 +163,36 @@ impl Sums {
             echo: Quantiles::of(self.echo),
             server_cores: self.server / self.wall,
             bench_cores: self.bench / self.wall,
-            all_cores: self.all / self.wall,
-            p99_ratio: 0.0,
-            echo_p99_ratio: 0.0,
+            all_cores: self.machine.used / self.wall,
+            stolen_cores: self.machine.stolen / self.wall,
+            p99_ratio: middle_ratio(&self.score_p99, &idle.0),
+            echo_p99_ratio: middle_ratio(&self.echo_p99, &idle.1),
         }
+    }
+}
+
+/// The median of the ratios of values that belong together.
+fn middle_ratio(values: &[f64], bases: &[f64]) -> f64 {
+    let pairs = values.iter().zip(bases);
+    let mut ratios: Vec<f64> = pairs.map(|(value, base)| value / base).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let half = ratios.len() / 2;
+    match ratios.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => ratios[half],
+        _ => f64::midpoint(ratios[half - 1], ratios[half]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_turn_that_was_disturbed_does_not_decide() {
+        let idle = [10.0, 10.0, 20.0];
+        assert_eq!(middle_ratio(&[15.0, 900.0, 40.0], &idle), 2.0);
+        assert_eq!(middle_ratio(&[15.0, 30.0], &idle), 2.25);
+        assert!(middle_ratio(&[], &idle).is_nan());
     }
 }

@@ -132,12 +132,13 @@ fn load(text: &mut String, phases: &[Phase]) {
         row(
             text,
             format_args!(
-                "{:<18} {:>9.0} block events/s; cores: kvatlas {:.2}, bench {:.2}, all {:.2}",
+                "{:<18} {:>9.0} block events/s; cores: kvatlas {:.2}, bench {:.2}, all {:.2}, stolen {:.2}",
                 phase.load,
                 phase.events_per_second,
                 phase.server_cores,
                 phase.bench_cores,
-                phase.all_cores
+                phase.all_cores,
+                phase.stolen_cores
             ),
         );
     }

@@ -1,6 +1,7 @@
 //! What the system says of processes.
 
 use std::fs;
+use std::ops::{AddAssign, Sub};
 
 use anyhow::{Context, Result};
 
@@ -18,18 +19,52 @@ pub(crate) fn processor_seconds(process: u32) -> Result<f64> {
     Ok((time()? + time()?) as f64 / TICKS_PER_SECOND)
 }
 
-/// Processor time that everything on this machine has used, in seconds.
-pub(crate) fn machine_processor_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/stat")?;
-    let all = stat.lines().next().context("no processors")?;
-    let mut busy = 0;
-    // user, nice, system, idle, iowait, irq, softirq, steal
-    for (index, ticks) in all.split_whitespace().skip(1).take(8).enumerate() {
-        if index != 3 && index != 4 {
-            busy += ticks.parse::<u64>()?;
+/// Processor time of the whole machine, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct MachineTime {
+    /// Used by everything on it.
+    pub(crate) used: f64,
+    /// Wanted, but given to others by the host of a virtual machine.
+    pub(crate) stolen: f64,
+}
+
+impl MachineTime {
+    /// Since the machine started.
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let all = stat.lines().next().context("no processors")?;
+        let ticks: Vec<f64> = all
+            .split_whitespace()
+            .skip(1)
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        // steal is not there before Linux 2.6.11; guest times are in user's.
+        let [user, nice, system, _idle, _iowait, irq, softirq] = *ticks
+            .first_chunk()
+            .context("/proc/stat has fewer columns than Linux writes")?;
+        Ok(Self {
+            used: (user + nice + system + irq + softirq) / TICKS_PER_SECOND,
+            stolen: ticks.get(7).copied().unwrap_or(0.0) / TICKS_PER_SECOND,
+        })
+    }
+}
+
+impl Sub for MachineTime {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            used: self.used - before.used,
+            stolen: self.stolen - before.stolen,
         }
     }
-    Ok(busy as f64 / TICKS_PER_SECOND)
+}
+
+impl AddAssign for MachineTime {
+    fn add_assign(&mut self, more: Self) {
+        self.used += more.used;
+        self.stolen += more.stolen;
+    }
 }
 
 /// What the figures were measured on.
@@ -56,7 +91,7 @@ mod tests {
         while processor_seconds(std::process::id()).unwrap() < before + 0.02 {
             sum = (0..10_000).fold(sum, |sum, n| sum ^ std::hint::black_box(n));
         }
-        let machine = machine_processor_seconds().unwrap();
+        let machine = MachineTime::now().unwrap().used;
         assert!(
             machine >= before,
             "{machine} of all, {before} of this process"
