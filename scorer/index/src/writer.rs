@@ -34,14 +34,13 @@ use sweep::Round;
 /// Keys handled between two looks at the books.
 const CHUNK: usize = 64;
 
-/// Slots of the sweep's round visited per key applied: while ended holders have left
-/// little, and while they have left much. Then a round has to end before as many
-/// blocks have come as there are, or memory would grow for want of idle time.
-const SWEEP_PER_KEY: (usize, usize) = (1, 4);
+/// Slots of the sweep's round visited per key applied.
+const SWEEP_PER_KEY: usize = 1;
 
-/// Ended holders have left much when their memberships are more than all blocks
-/// divided by this.
-const MUCH_LEFT: u64 = 4;
+/// Per key stored, another one for each quarter of all blocks that ended holders have
+/// left as memberships, up to so many: the more is left, the sooner a round ends, or
+/// memory would grow for want of idle time. Removals need not hurry: they take none.
+const SWEEP_PER_STORE: usize = 4;
 
 /// Resting slots or sets from which on it is worth to move the epoch: often
 /// enough to waste little memory, seldom enough to disturb few lookups.
@@ -172,7 +171,7 @@ impl Writer {
         if self.roster.slot(holder).is_some() {
             return;
         }
-        self.keep_books_for(CHUNK);
+        self.keep_books_for_stores(CHUNK);
         let Some(slot) = self.roster.begin(holder) else {
             self.refuse(1);
             return;
@@ -196,12 +195,18 @@ impl Writer {
         }
     }
 
-    /// Before so many keys: lets deferred work take its share.
-    fn keep_books_for(&mut self, keys: usize) {
+    /// Before so many keys are stored: lets deferred work take its share.
+    fn keep_books_for_stores(&mut self, keys: usize) {
         let left = self.left + self.round.as_ref().map_or(0, Round::left);
-        let (little, much) = SWEEP_PER_KEY;
-        let is_much = left > self.blocks as u64 / MUCH_LEFT;
-        self.keep_books(keys * if is_much { much } else { little }, keys);
+        let quarters = 4 * left / (self.blocks as u64).max(1);
+        let more = usize::try_from(quarters).unwrap_or(usize::MAX);
+        let per_key = SWEEP_PER_KEY.saturating_add(more).min(SWEEP_PER_STORE);
+        self.keep_books(keys * per_key, keys);
+    }
+
+    /// The same before so many are removed.
+    fn keep_books_for_removals(&mut self, keys: usize) {
+        self.keep_books(keys * SWEEP_PER_KEY, keys);
     }
 
     /// Before each chunk of work: lets the sweep visit so many slots and compaction

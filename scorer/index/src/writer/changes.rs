@@ -32,7 +32,7 @@ impl Writer {
         let (mut at, mut is_fresh) = (0, false);
         while at < keys.len() {
             let end = keys.len().min(at + CHUNK);
-            self.keep_books_for(end - at);
+            self.keep_books_for_stores(end - at);
             let (mut step, mut stored) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)
@@ -89,7 +89,7 @@ impl Writer {
         let mut at = 0;
         while at < keys.len() {
             let end = keys.len().min(at + CHUNK);
-            self.keep_books_for(end - at);
+            self.keep_books_for_removals(end - at);
             let (mut step, mut removed) = (Step::default(), 0);
             while at < end {
                 if let Some(first) = self.near_group(&keys[at..], last)

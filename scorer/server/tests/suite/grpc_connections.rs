@@ -22,6 +22,8 @@ use tonic_prost::ProstCodec;
 /// Far longer than any test: what ends before has ended for another reason.
 const NEVER: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
+/// After this something is taken to hang. Never waited for when all is well.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The preface and an empty SETTINGS frame.
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -97,7 +99,10 @@ async fn a_connection_without_a_preface_does_not_delay_the_end() {
     // The listener accepts in order: those before have been accepted too.
     drop(served.open().await);
     served.world.stop.cancel();
-    served.task.await.expect("no panic").expect("ended well");
+    ends(served.task)
+        .await
+        .expect("no panic")
+        .expect("ended well");
     drop(silent);
 }
 
@@ -111,7 +116,7 @@ async fn a_connection_without_a_preface_is_closed() {
     let mut silent = served.connect().await;
     let mut seen = Vec::new();
     // Whether it ends in order or by a reset: it ends.
-    let _ = silent.read_to_end(&mut seen).await;
+    let _ = ends(silent.read_to_end(&mut seen)).await;
     served.open().await;
 }
 
@@ -124,8 +129,16 @@ async fn a_client_that_never_answers_is_closed_after_the_last_answers() {
     let served = serve(SHORT, settings).await;
     let deaf = served.open().await;
     served.world.stop.cancel();
-    served.task.await.expect("no panic").expect("ended well");
+    ends(served.task)
+        .await
+        .expect("no panic")
+        .expect("ended well");
     drop(deaf);
+}
+
+async fn ends<T>(work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, work).await;
+    ended.expect("it ends")
 }
 
 /// Messages that may be read at a time: twice the queries in flight.
@@ -153,13 +166,13 @@ async fn messages_that_never_arrive_give_their_places_back() {
     let served = serve(SHORT, settings).await;
     let channel = served.channel().await;
     let calls = (0..3 * PLACES).map(|_| unfinished(channel.clone()));
-    for ended in join_all(calls).await {
+    for ended in ends(join_all(calls)).await {
         let status = ended.expect_err("nothing was asked");
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
         assert!(status.message().contains("40 ms"), "{status:?}");
     }
     let mut client = ScorerClient::new(channel);
-    let asked = client.score(ScoreRequest::default()).await;
+    let asked = ends(client.score(ScoreRequest::default())).await;
     let status = asked.expect_err("an empty query");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
 }
@@ -179,7 +192,7 @@ async fn health_does_not_wait_behind_messages_that_never_arrive() {
     };
     while query().await.is_ok() {}
     let mut client = HealthClient::new(channel);
-    let asked = client.check(HealthCheckRequest::default()).await;
+    let asked = ends(client.check(HealthCheckRequest::default())).await;
     asked.expect("answered");
     calls.iter().for_each(JoinHandle::abort);
 }
