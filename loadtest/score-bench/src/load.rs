@@ -37,7 +37,7 @@ pub(crate) struct Phase {
     pub(crate) all_cores: f64,
     /// Cores that the host of a virtual machine gave to others meanwhile.
     pub(crate) stolen_cores: f64,
-    /// p99 of a turn over that of the idle turn just before it; of all turns, the
+    /// p99 of a turn over that of the idle turn of its round; of all rounds, the
     /// one in the middle. What a shared host takes for a second or two is in the
     /// quantiles of all calls, but does not decide the ratio.
     pub(crate) p99_ratio: f64,

@@ -128,6 +128,10 @@ fn load(text: &mut String, phases: &[Phase]) {
             );
         }
     }
+    row(
+        text,
+        "of idle: a turn's p99 over that of the idle turn of its round; of all rounds, the middle",
+    );
     for phase in phases {
         row(
             text,

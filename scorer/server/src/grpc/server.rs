@@ -37,6 +37,9 @@ use crate::scorer::Scorer;
 /// most one piece that is not yet complete.
 const FRAME_BYTES: u32 = 256 << 10;
 
+/// The longest question about health or about services: names, and little else.
+const NAME_BYTES: usize = 4 << 10;
+
 /// How connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrpcSettings {
@@ -124,12 +127,13 @@ pub async fn serve(
     let close_late = close_after(stop.clone(), closing, bounds.close.clone());
     let incoming = incoming.map_ok(move |tcp| Guarded::new(tcp, &bounds));
     // As on the HTTP side: messages are read before they can be refused. Who asks
-    // for the scorer's health is not to wait behind them.
-    let messages = ServiceBuilder::new()
-        .layer(GlobalConcurrencyLimitLayer::new(
-            in_flight.saturating_mul(2),
-        ))
-        .layer(InTime(deadline.saturating_add(settings.arrival)));
+    // for the scorer's health is not to wait behind them, and has little to say.
+    let in_time = InTime(deadline.saturating_add(settings.arrival));
+    let places = GlobalConcurrencyLimitLayer::new(in_flight.saturating_mul(2));
+    let messages = ServiceBuilder::new().layer(in_time).layer(places);
+    let names = ServiceBuilder::new().layer(in_time);
+    let health_service = health_service.max_decoding_message_size(NAME_BYTES);
+    let (described, described_before) = (reflection()?.build_v1()?, reflection()?.build_v1alpha()?);
     let served = Server::builder()
         .layer(ServiceBuilder::new().map_response(status::in_headers))
         .layer(catch)
@@ -141,9 +145,9 @@ pub async fn serve(
         .add_service(messages.named_layer(index.max_decoding_message_size(max)))
         .add_service(messages.named_layer(routes.max_decoding_message_size(route_max)))
         .add_service(messages.named_layer(pods.max_decoding_message_size(max)))
-        .add_service(health_service)
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(names.named_layer(health_service))
+        .add_service(described.max_decoding_message_size(NAME_BYTES))
+        .add_service(described_before.max_decoding_message_size(NAME_BYTES))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
     let beside = async {
         futures::join!(reporting, close_late);

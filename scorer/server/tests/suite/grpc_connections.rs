@@ -196,3 +196,13 @@ async fn health_does_not_wait_behind_messages_that_never_arrive() {
     asked.expect("answered");
     calls.iter().for_each(JoinHandle::abort);
 }
+
+#[tokio::test]
+async fn who_asks_for_health_may_not_send_much() {
+    let served = serve(NEVER, PATIENT).await;
+    let mut client = HealthClient::new(served.channel().await);
+    let service = "x".repeat(5 << 10);
+    let asked = ends(client.check(HealthCheckRequest { service })).await;
+    let status = asked.expect_err("too long");
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+}
