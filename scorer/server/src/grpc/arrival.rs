@@ -65,7 +65,8 @@ where
 
 fn late(limit: Duration) -> Failure {
     let text = format!(
-        "the request was not there as a whole, and answered, within {} ms; send it in one go",
+        "the request was not there as a whole, and answered, within {} ms, waiting for others \
+         included; send it in one go, or ask another scorer",
         limit.as_millis()
     );
     Failure::new(FailureKind::DeadlineExceeded, text)
