@@ -49,8 +49,8 @@ pub struct GrpcSettings {
     pub keepalive: Duration,
     /// How long a new connection may take to say that it speaks HTTP/2.
     pub preface: Duration,
-    /// How long a message may take to arrive. Queries get the scorer's deadline on
-    /// top.
+    /// How long a message may wait for a place and take to arrive. Queries get the
+    /// scorer's deadline on top.
     pub arrival: Duration,
     /// After the stop, every query ends within the scorer's deadline. What is
     /// open this much later waits for its client, and is closed.
