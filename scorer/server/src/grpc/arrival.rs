@@ -12,6 +12,8 @@ use std::time::Duration;
 use axum::http::{Request, Response};
 use proto_api::{Failure, FailureKind};
 use tonic::body::Body;
+use tower::layer::util::Stack;
+use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceExt};
 
 /// Has requests answered within a time, which includes waiting until the service
@@ -28,6 +30,11 @@ impl<S> Layer<S> for InTime {
             limit: self.0,
         }
     }
+}
+
+/// So many requests at a time; the time of those who wait for a place runs, too.
+pub(super) fn places(count: usize, time: InTime) -> Stack<GlobalConcurrencyLimitLayer, InTime> {
+    Stack::new(GlobalConcurrencyLimitLayer::new(count), time)
 }
 
 /// A service whose requests are given up after a time.
@@ -79,20 +86,16 @@ mod tests {
     use futures::future::join_all;
     use tokio::time::Instant;
     use tonic::Code;
-    use tower::limit::GlobalConcurrencyLimitLayer;
-    use tower::{ServiceBuilder, service_fn};
+    use tower::service_fn;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_place_is_given_up_in_time_as_well() {
         let limit = Duration::from_secs(20);
-        let service = ServiceBuilder::new()
-            .layer(InTime(limit))
-            .layer(GlobalConcurrencyLimitLayer::new(1))
-            .service(service_fn(|_: Request<()>| {
-                std::future::pending::<Result<Response<Body>, Infallible>>()
-            }));
+        let service = places(1, InTime(limit)).layer(service_fn(|_: Request<()>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>()
+        }));
         let began = Instant::now();
         let call = || service.clone().oneshot(Request::new(()));
         for answered in join_all([call(), call(), call()]).await {

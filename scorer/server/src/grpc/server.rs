@@ -17,9 +17,8 @@ use tonic::service::LayerExt;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
-use tower::limit::GlobalConcurrencyLimitLayer;
 
-use super::arrival::InTime;
+use super::arrival::{InTime, places};
 use super::guarded::{Bounds, Guarded};
 use super::health;
 use super::index::IndexService;
@@ -129,9 +128,7 @@ pub async fn serve(
     // As on the HTTP side: messages are read before they can be refused. Who asks
     // for the scorer's health is not to wait behind them, and has little to say.
     let in_time = InTime(deadline.saturating_add(settings.arrival));
-    let places = GlobalConcurrencyLimitLayer::new(in_flight.saturating_mul(2));
-    let messages = ServiceBuilder::new().layer(in_time).layer(places);
-    let names = ServiceBuilder::new().layer(in_time);
+    let messages = places(in_flight.saturating_mul(2), in_time);
     let health_service = health_service.max_decoding_message_size(NAME_BYTES);
     let (described, described_before) = (reflection()?.build_v1()?, reflection()?.build_v1alpha()?);
     let served = Server::builder()
@@ -145,7 +142,7 @@ pub async fn serve(
         .add_service(messages.named_layer(index.max_decoding_message_size(max)))
         .add_service(messages.named_layer(routes.max_decoding_message_size(route_max)))
         .add_service(messages.named_layer(pods.max_decoding_message_size(max)))
-        .add_service(names.named_layer(health_service))
+        .add_service(in_time.named_layer(health_service))
         .add_service(described.max_decoding_message_size(NAME_BYTES))
         .add_service(described_before.max_decoding_message_size(NAME_BYTES))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
